@@ -1,0 +1,85 @@
+# One way to run each check. A fresh machine needs Python 3.11 or newer, a C++ compiler, and make.
+#
+#   make test     everything that a change must pass        make demo    the shortest whole story
+#   make native   rebuild the C++ modules in place          make help    all targets
+#
+# PYTHON chooses the interpreter for the new environment, PIP_FLAGS is passed to every pip install:
+#   make setup PYTHON=python3.12 PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+PIP_FLAGS ?=
+JOBS ?= 2
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+BUILD := build/native
+# Serialises builds of people and jobs that share one tree, where the system has flock.
+LOCK := $(if $(shell command -v flock),flock $(BUILD).lock)
+
+BASE := $(VENV)/.stamp-base
+FULL := $(VENV)/.stamp-full
+
+.PHONY: help setup native artifacts lint test test-all demo gas bench clean
+
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: $(FULL) ## the environment of a developer: .venv with all extras, node_modules
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: Pinpoint needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1);" \
+	       "name a newer one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# What running the protocol needs: no node, no Solidity compiler. The build tools go into the environment
+# and the editable install uses them there, so that `make native` continues in the same build folder.
+$(BASE): pyproject.toml | $(VENV)/bin/python
+	$(PIP) install -q $(PIP_FLAGS) $$($(PY) -c "import tomllib; \
+	  print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'])")
+	@mkdir -p build
+	$(LOCK) $(PIP) install -q $(PIP_FLAGS) --no-build-isolation -C build-dir=$(BUILD) -e .
+	@touch $@
+
+$(FULL): pyproject.toml package.json package-lock.json | $(BASE)
+	$(LOCK) $(PIP) install -q $(PIP_FLAGS) --no-build-isolation -C build-dir=$(BUILD) -e '.[test]'
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/npm ci --omit=dev --no-audit --no-fund --loglevel=error
+	@touch $(BASE) $@
+
+native: $(BASE) ## rebuild the C++ modules in place (seconds)
+	@$(LOCK) $(VENV)/bin/cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release \
+	  -DCMAKE_MAKE_PROGRAM="$(CURDIR)/$(VENV)/bin/ninja" \
+	  -DPython_EXECUTABLE="$(CURDIR)/$(PY)" >$(BUILD).log 2>&1 || { cat $(BUILD).log >&2; exit 1; }
+	@$(LOCK) $(VENV)/bin/cmake --build $(BUILD) -j $(JOBS) -- -k 0
+
+artifacts: $(FULL) ## compile the contracts and rewrite protocol/chain/artifacts/
+	$(PY) -m protocol.chain.artifacts
+
+lint: $(FULL) ## ruff (lint and format) and mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+test: native lint ## what a change must pass: lint, types, tests
+	$(PY) -m pytest -n $(JOBS) -m "not slow"
+
+test-all: native lint ## the same with the slow tests
+	$(PY) -m pytest -n $(JOBS)
+
+demo: native ## a task from posting to a convicted cheat, on an embedded chain
+	$(VENV)/bin/pinpoint demo
+
+gas: native $(FULL) ## measure gas and code sizes and compare them with the committed table
+	$(PY) scripts/gas.py
+
+bench: native ## training throughput against stock PyTorch
+	$(PY) scripts/bench.py
+
+clean: ## remove what can be built again; keeps .venv and node_modules
+	rm -rf build dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis artifacts cache
+	find protocol tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find protocol -name '*.so' -delete
