@@ -1,0 +1,1 @@
+"""Programs: scalar instruction set, fold nodes, canonical bytes, validation, cost."""
