@@ -1,7 +1,7 @@
 """Canonical bytes of nodes and bindings, and the program root.
 
-Big-endian, no padding, one encoding per value; ``contracts/libraries/NodeCodec.sol`` decodes the same
-bytes. The layout is the table in ``docs/PROTOCOL.md`` section 3.
+Big-endian, no padding, one encoding per value; ``contracts/libraries/NodeCodec.sol`` decodes the
+same bytes. The layout is the table in ``docs/PROTOCOL.md`` section 3.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def decode_node(data: bytes) -> Node:
 
 
 def decode_binding(data: bytes) -> Binding:
-    """The binding that ``data`` encodes; MalformedBytes unless it is exactly a canonical encoding."""
+    """The binding that ``data`` encodes; MalformedBytes unless it is exactly canonical."""
     reader = _Reader(data)
     reader.expect(BINDING_TAG, "binding tag")
     kind, index = reader.unpack(">BI")

@@ -1,8 +1,8 @@
 """The scalar instruction set: opcodes, their operand and result types.
 
 A body is a straight-line program in single assignment form over untyped 32-bit words whose
-*registers* are statically typed: ``F`` holds an f32 whose NaN is always ``0x7fc00000``, ``I`` an i32.
-Every instruction is total. The bytes here are the ones that the contract decodes
+*registers* are statically typed: ``F`` holds an f32 whose NaN is always ``0x7fc00000``, ``I`` an
+i32. Every instruction is total. The bytes here are the ones that the contract decodes
 (``contracts/libraries/ScalarProgram.sol``); ``docs/PROTOCOL.md`` section 2 gives each meaning.
 """
 

@@ -49,7 +49,8 @@ class Operand:
 class Term:
     """``coef * source`` of an affine coordinate.
 
-    ``source`` below 16 is a coordinate of (output ++ domain); ``0x80 | j`` is the i32 word of load j.
+    ``source`` below 16 is a coordinate of (output ++ domain); ``0x80 | j`` is the i32 word
+    of load j.
     """
 
     source: int
@@ -87,7 +88,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The term is skipped unless the word of load ``load`` equals output coordinate ``coordinate``."""
+    """The term is skipped unless word ``load`` equals output coordinate ``coordinate``."""
 
     load: int
     coordinate: int
@@ -118,7 +119,10 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A fold. Value indices of the body: 0 acc, then loads, constants, coordinates (o ++ r), instructions."""
+    """A fold.
+
+    Value indices of its body: 0 acc, then loads, constants, coordinates (o ++ r), instructions.
+    """
 
     dtype: DType
     shape: tuple[int, ...]
@@ -173,7 +177,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Which tensor becomes a state tensor after the step: a node's output or a state tensor as it was."""
+    """Which tensor becomes a state tensor after the step.
+
+    Either a node's output or a state tensor as it was before the step.
+    """
 
     kind: OperandKind
     index: int
