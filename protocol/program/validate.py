@@ -7,6 +7,7 @@ exists because a hostile requester could otherwise publish a task that no honest
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -235,7 +236,7 @@ def _check_axis(node: Node, k: int, axis: Axis, place: str) -> None:
     _require(len(axis.terms) <= MAX_TERMS_PER_AXIS, place, "axis terms", f"{len(axis.terms)}")
     sources = [term.source for term in axis.terms]
     _require(
-        all(low < high for low, high in zip(sources, sources[1:], strict=False)),
+        all(low < high for low, high in itertools.pairwise(sources)),
         place,
         "axis terms ascending",
         f"sources {sources} must ascend strictly",
