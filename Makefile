@@ -57,7 +57,7 @@ native: $(BASE) ## rebuild the C++ modules in place (seconds)
 	@$(LOCK) $(VENV)/bin/cmake --build $(BUILD) -j $(JOBS) -- -k 0
 
 artifacts: $(FULL) ## compile the contracts and rewrite protocol/chain/artifacts/
-	$(PY) -m protocol.chain.artifacts
+	$(PY) -m protocol.chain.compiler
 
 lint: $(FULL) ## ruff (lint and format) and mypy
 	$(PY) -m ruff check .

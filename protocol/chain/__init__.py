@@ -1,0 +1,1 @@
+"""Chains: compiled contracts, the embedded chain, and the clients that talk to nodes."""
