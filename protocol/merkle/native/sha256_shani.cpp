@@ -1,0 +1,126 @@
+// SHA-256 with the x86 SHA extensions.
+//
+// Source: the instruction set reference (SHA256RNDS2, SHA256MSG1, SHA256MSG2). The state lives in two
+// registers as the instructions want it, (A,B,E,F) and (C,D,G,H); one step below is four rounds.
+#include "sha256.h"
+
+#if defined(__x86_64__)
+
+#include <cpuid.h>
+#include <immintrin.h>
+
+#define PINPOINT_SHANI __attribute__((target("sha,sse4.1"), always_inline)) inline
+
+namespace pinpoint {
+namespace {
+
+struct Stream {
+  __m128i abef, cdgh;
+  __m128i w[4];  // the last sixteen schedule words
+};
+
+PINPOINT_SHANI void load_state(Stream& s, const uint32_t* state) {
+  const __m128i dcba = _mm_loadu_si128(reinterpret_cast<const __m128i*>(state));
+  const __m128i hgfe = _mm_loadu_si128(reinterpret_cast<const __m128i*>(state + 4));
+  const __m128i cdab = _mm_shuffle_epi32(dcba, 0xB1);
+  const __m128i efgh = _mm_shuffle_epi32(hgfe, 0x1B);
+  s.abef = _mm_alignr_epi8(cdab, efgh, 8);
+  s.cdgh = _mm_blend_epi16(efgh, cdab, 0xF0);
+}
+
+PINPOINT_SHANI void store_state(const Stream& s, uint32_t* state) {
+  const __m128i feba = _mm_shuffle_epi32(s.abef, 0x1B);
+  const __m128i dchg = _mm_shuffle_epi32(s.cdgh, 0xB1);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(state), _mm_blend_epi16(feba, dchg, 0xF0));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(state + 4), _mm_alignr_epi8(dchg, feba, 8));
+}
+
+// Rounds 4*Step .. 4*Step+3, and the schedule words that they complete.
+template <int Step>
+PINPOINT_SHANI void step(Stream& s, const uint8_t* block) {
+  const __m128i byte_swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
+  if constexpr (Step < 4) {
+    const auto* words = reinterpret_cast<const __m128i*>(block + 16 * Step);
+    s.w[Step] = _mm_shuffle_epi8(_mm_loadu_si128(words), byte_swap);
+  }
+  const __m128i now = s.w[Step % 4];
+  const auto* constants = reinterpret_cast<const __m128i*>(kSha256Round + 4 * Step);
+  __m128i sum = _mm_add_epi32(now, _mm_loadu_si128(constants));
+  s.cdgh = _mm_sha256rnds2_epu32(s.cdgh, s.abef, sum);
+  if constexpr (Step >= 3 && Step < 15) {
+    __m128i& next = s.w[(Step + 1) % 4];
+    next = _mm_add_epi32(next, _mm_alignr_epi8(now, s.w[(Step + 3) % 4], 4));
+    next = _mm_sha256msg2_epu32(next, now);
+  }
+  sum = _mm_shuffle_epi32(sum, 0x0E);
+  s.abef = _mm_sha256rnds2_epu32(s.abef, s.cdgh, sum);
+  if constexpr (Step >= 1 && Step < 13) {
+    __m128i& previous = s.w[(Step + 3) % 4];
+    previous = _mm_sha256msg1_epu32(previous, now);
+  }
+}
+
+template <int Step, int Streams>
+PINPOINT_SHANI void steps(Stream* streams, const uint8_t* const* blocks) {
+  for (int i = 0; i < Streams; ++i) step<Step>(streams[i], blocks[i]);
+  if constexpr (Step < 15) steps<Step + 1, Streams>(streams, blocks);
+}
+
+template <int Streams>
+PINPOINT_SHANI void run(uint32_t* const* states, const uint8_t** blocks, size_t count) {
+  Stream streams[Streams];
+  for (int i = 0; i < Streams; ++i) load_state(streams[i], states[i]);
+  for (; count > 0; --count) {
+    __m128i abef[Streams], cdgh[Streams];
+    for (int i = 0; i < Streams; ++i) {
+      abef[i] = streams[i].abef;
+      cdgh[i] = streams[i].cdgh;
+    }
+    steps<0, Streams>(streams, blocks);
+    for (int i = 0; i < Streams; ++i) {
+      streams[i].abef = _mm_add_epi32(streams[i].abef, abef[i]);
+      streams[i].cdgh = _mm_add_epi32(streams[i].cdgh, cdgh[i]);
+      blocks[i] += kBlockBytes;
+    }
+  }
+  for (int i = 0; i < Streams; ++i) store_state(streams[i], states[i]);
+}
+
+__attribute__((target("sha,sse4.1"))) void absorb(uint32_t* state, const uint8_t* blocks,
+                                                  size_t count) {
+  run<1>(&state, &blocks, count);
+}
+
+__attribute__((target("sha,sse4.1"))) void absorb_pair(uint32_t* state0, const uint8_t* blocks0,
+                                                       uint32_t* state1, const uint8_t* blocks1,
+                                                       size_t count) {
+  uint32_t* const states[2] = {state0, state1};
+  const uint8_t* blocks[2] = {blocks0, blocks1};
+  run<2>(states, blocks, count);
+}
+
+bool has_shani() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_SSE4_1) == 0) return false;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & (1U << 29)) != 0;
+}
+
+}  // namespace
+
+const Sha256* sha256_shani() {
+  static const Sha256 shani = {"shani", absorb, absorb_pair};
+  static const bool present = has_shani();
+  return present ? &shani : nullptr;
+}
+
+}  // namespace pinpoint
+
+#else
+
+namespace pinpoint {
+
+const Sha256* sha256_shani() { return nullptr; }
+
+}  // namespace pinpoint
+
+#endif
