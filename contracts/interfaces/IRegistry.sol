@@ -48,7 +48,4 @@ interface IRegistry {
         external
         view
         returns (address verifier, uint256 start, uint256 weight);
-
-    /// @notice `find` at a point derived from `seed` (uniform up to 2^-40); the zero address without weight.
-    function sample(bytes32 seed, uint48 timepoint) external view returns (address verifier);
 }
