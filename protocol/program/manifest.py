@@ -1,7 +1,8 @@
 """The manifest of a task: its names, sizes and roots, as canonical JSON.
 
-Canonical means sorted keys, no spaces, UTF-8, integers only; the manifest root is the SHA-256 of those bytes.
-Reading is strict and total: anything unexpected is a ManifestError that names the field.
+Canonical means sorted keys, no spaces, UTF-8, integers only; the manifest root is the SHA-256 of
+those bytes. Reading is strict and total: anything unexpected is a ManifestError that names the
+field.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ def _spec(value: Any, field: str) -> TensorSpec:
         or len(shape) > MAX_RANK
         or any(type(dim) is not int or not 1 <= dim <= MAX_ELEMENTS for dim in shape)
     ):
-        raise ManifestError(f"shape {shape!r} of {field} tensor {name}: up to {MAX_RANK} sizes >= 1")
+        raise ManifestError(f"shape {shape!r} of {field} {name}: up to {MAX_RANK} sizes >= 1")
     try:
         return TensorSpec(name, DType.from_label(value["dtype"]), tuple(shape))
     except ValueError as error:
