@@ -1,1 +1,4 @@
-"""Agents: requester, solver, verifier. Each is a reader, a pure strategy and a sender around a journal."""
+"""Agents: requester, solver, verifier.
+
+Each is a reader, a pure strategy and a sender around a journal.
+"""

@@ -1,8 +1,8 @@
 """What an agent must not forget: secrets, and the one root that it stands for on each path.
 
-SQLite with full synchronisation. A row is written *before* the signature or transaction that depends on
-it leaves the process, so that an agent killed at any line resumes to the same end and never commits two
-roots for one task (trap X16).
+SQLite with full synchronisation. A row is written *before* the signature or transaction that
+depends on it leaves the process, so that an agent killed at any line resumes to the same end and
+never commits two roots for one task (trap X16).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Journal:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute(
-            "CREATE TABLE IF NOT EXISTS root (scope TEXT, claim BLOB, path BLOB, root BLOB NOT NULL,"
-            " PRIMARY KEY (scope, claim, path))"
+            "CREATE TABLE IF NOT EXISTS root (scope TEXT, claim BLOB, path BLOB, root BLOB NOT"
+            " NULL, PRIMARY KEY (scope, claim, path))"
         )
         self._db.execute(
-            "CREATE TABLE IF NOT EXISTS note (scope TEXT, topic TEXT, key BLOB, value BLOB NOT NULL,"
-            " PRIMARY KEY (scope, topic, key))"
+            "CREATE TABLE IF NOT EXISTS note (scope TEXT, topic TEXT, key BLOB, value BLOB NOT"
+            " NULL, PRIMARY KEY (scope, topic, key))"
         )
 
     def bind_root(self, claim: bytes, path: bytes, root: bytes) -> None:

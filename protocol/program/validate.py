@@ -86,9 +86,7 @@ def validate_program(
         "state count",
         f"{len(bindings)} state tensors",
     )
-    _require(
-        len(data) <= MAX_DATA_TENSORS, "program", "data count", f"{len(data)} data tensors"
-    )
+    _require(len(data) <= MAX_DATA_TENSORS, "program", "data count", f"{len(data)} data tensors")
     trace_bytes = 0
     for index, node in enumerate(nodes):
         origin = f" ({origins[index]})" if origins is not None else ""
@@ -112,6 +110,13 @@ def validate_program(
         f"node outputs of one step take {trace_bytes:,} bytes, the cap is {limits.trace_bytes:,}",
     )
     for q, binding in enumerate(bindings):
+        _require(
+            binding.kind is not OperandKind.DATA,
+            f"binding {q}",
+            "binding source",
+            "a state tensor cannot be bound to a data tensor: bind a node that copies it",
+        )
+        _check_shape(binding.shape, f"binding {q}", "shape")
         _check_source(
             program,
             data,
