@@ -84,8 +84,15 @@ def includes(leaf_hash: bytes, index: int, size: int, root: bytes, inclusion: li
 
 def consistent(first: int, root1: bytes, second: int, root2: bytes, given: list[bytes]) -> bool:
     """The verifier of section 2.1.4.2, for 0 < first < second."""
+    return roots_from_consistency(first, root1, second, given) == (root1, root2)
+
+
+def roots_from_consistency(
+    first: int, root1: bytes, second: int, given: list[bytes]
+) -> tuple[bytes, bytes] | None:
+    """The two roots that the verifier computes, or None where it stops before."""
     if not given:
-        return False
+        return None
     rest = list(given)
     if first & (first - 1) == 0:
         rest = [root1, *rest]
@@ -95,7 +102,7 @@ def consistent(first: int, root1: bytes, second: int, root2: bytes, given: list[
     fr = sr = rest[0]
     for c in rest[1:]:
         if sn == 0:
-            return False
+            return None
         if fn & 1 or fn == sn:
             fr, sr = sha256(b"\x01" + c + fr).digest(), sha256(b"\x01" + c + sr).digest()
             while not fn & 1 and fn != 0:
@@ -103,4 +110,4 @@ def consistent(first: int, root1: bytes, second: int, root2: bytes, given: list[
         else:
             sr = sha256(b"\x01" + sr + c).digest()
         fn, sn = fn >> 1, sn >> 1
-    return sn == 0 and fr == root1 and sr == root2
+    return (fr, sr) if sn == 0 else None

@@ -15,8 +15,8 @@ from protocol.program.node import (
     Operand,
     OperandKind,
     Program,
-    Term,
     TensorSpec,
+    Term,
 )
 
 F32, I32, U8 = DType.F32, DType.I32, DType.U8

@@ -56,7 +56,7 @@ REFUSED: dict[str, tuple[Node, str]] = {
     "operand twice": (replace(PRODUCT, operands=PRODUCT.operands[:1] * 2), "operands distinct"),
     "slot without operand": (with_load(PRODUCT, 0, operand=2), "operand slot"),
     "operand without load": (
-        replace(COUNTER, operands=(*COUNTER.operands, Operand(OperandKind.DATA, 0, DType.U8, (8,)))),
+        replace(COUNTER, operands=(*COUNTER.operands, SCATTER.operands[0])),
         "dead operand",
     ),
     "axis of size zero": (with_axis(PRODUCT, 0, 0, size=0), "axis size"),
