@@ -26,7 +26,7 @@ NODE := node_modules/.stamp
 NODE_DEV := node_modules/.stamp-dev
 NPM_CI := $(VENV)/bin/npm ci --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup native artifacts lint test test-all hardhat demo gas bench clean
+.PHONY: help setup native artifacts lint test test-all hardhat devnet demo gas bench clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -85,6 +85,9 @@ test-all: setup lint ## the same with the slow tests
 hardhat: $(NODE_DEV) ## compile with Hardhat and run the Solidity tests
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat compile
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat test solidity
+
+devnet: $(NODE_DEV) ## a local Hardhat node at 127.0.0.1:8545
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat node --hostname 127.0.0.1
 
 demo: native ## a task from posting to a convicted cheat, on an embedded chain
 	$(VENV)/bin/pinpoint demo
