@@ -1,7 +1,7 @@
 """The store that parties meet through: blobs by SHA-256, tree leaves and tensors by their root.
 
-Any fsspec file system works (``file:///…``, ``memory://…``, an S3 or IPFS package). The store is not
-trusted: what is fetched counts only if it hashes to its name, and never exceeds the size asked for.
+Any fsspec file system works (``file:///…``, ``memory://…``, an S3 or IPFS package). The store is
+not trusted: what is fetched counts only if it hashes to its name, and never exceeds the size asked.
 
 Objects: ``blob/<sha256>``, ``leaves/<root>`` (u32 count, then u32 length and bytes per leaf,
 big-endian), ``tensor/<root>`` (the stored bytes).
