@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {TaskPhase, ClaimPhase} from "../libraries/Phases.sol";
+import {TaskPhase} from "../libraries/Phases.sol";
 
 /// @notice What a requester asks for. Immutable for the life of the task. Money is token wei, times are seconds.
 struct Terms {
@@ -57,8 +57,7 @@ struct TaskView {
     uint64 bidEnd;
     uint64 revealEnd;
     uint64 runEnd; // submit while now < runEnd
-    uint64 reopenEnd; // while VACANT: anyone may refund from then on
-    uint256 lowest; // lowest revealed price
+    uint64 reopenEnd; // once VACANT: the requester may reopen while now < reopenEnd
     uint256 price; // what the solver earns; set by assign
     uint256 requiredStake;
     uint256 deposit;
@@ -67,32 +66,15 @@ struct TaskView {
     bytes32 claimId; // of this round; zero before submission
 }
 
-/// @notice A claim's life (its facts are IClaims.claimFacts).
-struct ClaimView {
-    ClaimPhase phase; // at the current time
-    uint32 round;
-    uint32 openDisputes;
-    uint8 attested;
-    uint64 submittedAt;
-    uint48 weightsAt; // timepoint of the weights in the draw
-    uint64 targetBlock; // of the draw; a missed one is replaced once by targetBlock + 257
-    uint256 stake;
-    uint256 price;
-    address[] verifiers; // drawn
-    uint32[] segments; // verifiers.length * k segment numbers (1..M), k for each verifier in order
-}
-
-/// @title The life of tasks and claims
-/// @notice posted -> bidding (commit, reveal) -> running -> submitted -> drawn -> window -> finalised, or
-/// fallen -> vacant -> re-opened or refunded. Every phase is a pure function of what is stored and the time:
-/// a move may be made while now < deadline.
+/// @title The life of a task, and all of its money
+/// @notice posted -> bidding (commit, reveal) -> running -> submitted -> finalised, or fallen -> vacant ->
+/// re-opened or refunded. From submission to settlement the claim (IVerification, IClaims) leads. Every phase is
+/// a pure function of what is stored and the time: a move may be made while now < deadline.
 interface IMarket {
-    // --- errors -------------------------------------------------------------------------------------------
+    // --- errors (those of wrong proofs are Merkle's) --------------------------------------------------------
     error UnknownTask(bytes32 taskId);
     /// @notice The move belongs to another phase of the task.
     error WrongPhase(bytes32 taskId, TaskPhase expected, TaskPhase actual);
-    /// @notice The move belongs to another phase of the claim.
-    error WrongClaimPhase(bytes32 claimId, ClaimPhase expected, ClaimPhase actual);
     error NotRequester(address caller, address requester);
     error NotSolver(address caller, address solver);
     /// @notice A term is outside its bounds; `field` is its position in Terms, from 0.
@@ -113,20 +95,9 @@ interface IMarket {
     error StakeBound(bytes32 taskId, uint32 round, address bidder);
     /// @notice A progress report must grow the log, up to ceil(T / C) + 1 leaves.
     error ReportOutOfRange(uint64 minimum, uint64 maximum, uint64 size);
-    error InconsistentLog(uint64 oldSize, bytes32 oldRoot, uint64 newSize, bytes32 newRoot);
-    /// @notice A leaf of the submitted log is not where it has to be (0: initial state, M: result).
-    error LeafNotInLog(bytes32 logRoot, bytes32 leaf, uint64 index, uint64 size);
-    /// @notice The draw waits for the hash of its target block.
-    error DrawTooEarly(uint256 targetBlock, uint256 currentBlock);
-    error AlreadyDrawn(bytes32 claimId);
-    /// @notice Both target blocks are out of reach: the claim goes on without verifiers.
-    error DrawExpired(uint256 lastBlock, uint256 currentBlock);
-    error NotDrawn(bytes32 claimId, address verifier);
-    error AlreadyAttested(bytes32 claimId, address verifier);
-    error NothingToCollect(bytes32 claimId, address verifier);
-    /// @notice A claim is not final while disputes are live.
-    error DisputesOpen(bytes32 claimId, uint32 openDisputes);
-    /// @notice Until `reopenEnd` only the requester may refund a vacant task.
+    /// @notice Only the deployment's claims contract settles.
+    error NotClaims(address caller, address claims);
+    /// @notice While it may reopen the task, only the requester may refund it.
     error ReopenTimeRuns(bytes32 taskId, uint64 reopenEnd, uint64 timestamp);
 
     // --- events -------------------------------------------------------------------------------------------
@@ -148,24 +119,6 @@ interface IMarket {
     );
     event TaskAssigned(bytes32 indexed taskId, uint32 indexed round, address indexed solver, uint256 price);
     event ProgressReported(bytes32 indexed taskId, uint32 indexed round, uint64 size, bytes32 root);
-    event ClaimSubmitted(
-        bytes32 indexed claimId,
-        bytes32 indexed taskId,
-        address indexed solver,
-        uint32 round,
-        bytes32 logRoot,
-        bytes32 resultRoot,
-        uint64 targetBlock,
-        uint64 windowEnd,
-        uint64 revealEnd,
-        uint256 bond
-    );
-    event VerifiersDrawn(bytes32 indexed claimId, bytes32 seed, address[] verifiers, uint32[] segments);
-    event Attested(bytes32 indexed claimId, address indexed verifier);
-    event FeeCollected(bytes32 indexed claimId, address indexed verifier, uint256 fee);
-    event ClaimFinalised(
-        bytes32 indexed claimId, bytes32 indexed taskId, uint256 toSolver, uint256 toRequester, uint256 toVerifiers
-    );
     /// @notice The solver did not submit in time. `returned + toRequester + burned` = its stake.
     event NoShow(
         bytes32 indexed taskId, address indexed solver, uint256 returned, uint256 toRequester, uint256 burned
@@ -183,7 +136,7 @@ interface IMarket {
     /// @notice Requester, VACANT: a new round of bidding on the same escrow.
     function reopen(bytes32 taskId) external;
 
-    /// @notice VACANT: the escrow returns to the requester; by the requester at once, by anyone from reopenEnd.
+    /// @notice The escrow of a task without a solver returns; VACANT: called by the requester, LAPSED: by anyone.
     function refund(bytes32 taskId) external;
 
     // --- bidding ------------------------------------------------------------------------------------------
@@ -222,24 +175,26 @@ interface IMarket {
     /// @notice Anyone, once runEnd has passed without a submission: the solver pays the no-show penalty.
     function expire(bytes32 taskId) external;
 
-    // --- verification -------------------------------------------------------------------------------------
-    /// @notice Anyone, once the target block has a hash and before the window ends: draws the verifiers.
-    function draw(bytes32 claimId) external;
+    // --- settlement, by the claims contract only ------------------------------------------------------------
+    /// @notice The claim of a SUBMITTED task fell: its stake is split and the task becomes VACANT.
+    /// @param beneficiary Receives the challenger's share; the zero address burns it.
+    function settleFallen(bytes32 taskId, address beneficiary)
+        external
+        returns (uint256 toChallenger, uint256 toRequester, uint256 burned);
 
-    /// @notice A drawn verifier, before the window ends: its segments re-ran to the same roots.
-    function attest(bytes32 claimId) external;
+    /// @notice The claim of a SUBMITTED task stands: pays solver and requester, keeps the fees of `attested` verifiers.
+    function settleFinalised(bytes32 taskId, uint256 attested)
+        external
+        returns (uint256 toSolver, uint256 toRequester, uint256 toVerifiers);
 
-    /// @notice Anyone, now >= revealEnd and no live dispute: pays solver and requester. O(1).
-    function finalise(bytes32 claimId) external;
-
-    /// @notice Anyone: pays a verifier that attested, once the claim is finalised.
-    function collectFee(bytes32 claimId, address verifier) external;
+    /// @notice Pays one of the kept fees.
+    function settleFee(bytes32 taskId, address verifier) external returns (uint256 fee);
 
     // --- views --------------------------------------------------------------------------------------------
     function taskTerms(bytes32 taskId) external view returns (Terms memory);
+    function requesterOf(bytes32 taskId) external view returns (address);
     function taskView(bytes32 taskId) external view returns (TaskView memory);
-    function claimView(bytes32 claimId) external view returns (ClaimView memory);
-    /// @notice Commitment of a bid and whether it was revealed; zero once reclaimed.
+    /// @notice The commitment of a sealed bid; zero and true once revealed; zero and false if there is none (more).
     function bidOf(bytes32 taskId, uint32 round, address bidder)
         external
         view

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 /// @notice Phases of a task. BIDDING, RUNNING, SUBMITTED, VACANT, FINALISED and REFUNDED are stored; time alone
-/// leads from BIDDING to REVEALING to DECIDABLE, and from RUNNING to OVERDUE.
+/// leads from BIDDING to REVEALING to DECIDABLE, from RUNNING to OVERDUE, and from VACANT to LAPSED.
 enum TaskPhase {
     NONE,
     BIDDING,
@@ -11,7 +11,8 @@ enum TaskPhase {
     RUNNING,
     OVERDUE, // nothing submitted in time: expire
     SUBMITTED,
-    VACANT, // the solver failed: reopen or refund
+    VACANT, // the solver failed: the requester reopens or refunds
+    LAPSED, // it did neither in time: anyone refunds
     FINALISED,
     REFUNDED
 }
@@ -30,16 +31,24 @@ enum ClaimPhase {
 /// @title Which phase it is: pure functions of what is stored and the time
 /// @dev The only place that compares a deadline of the market with the time: `now < deadline` may move (P18).
 library Phases {
-    function ofTask(TaskPhase stored, uint64 bidEnd, uint64 revealEnd, uint64 runEnd, uint256 timestamp)
+    struct TaskDeadlines {
+        uint64 bidEnd;
+        uint64 revealEnd;
+        uint64 runEnd;
+        uint64 reopenEnd;
+    }
+
+    function ofTask(TaskPhase stored, TaskDeadlines memory deadlines, uint256 timestamp)
         internal
         pure
         returns (TaskPhase)
     {
         if (stored == TaskPhase.BIDDING) {
-            if (timestamp < bidEnd) return TaskPhase.BIDDING;
-            return timestamp < revealEnd ? TaskPhase.REVEALING : TaskPhase.DECIDABLE;
+            if (timestamp < deadlines.bidEnd) return TaskPhase.BIDDING;
+            return timestamp < deadlines.revealEnd ? TaskPhase.REVEALING : TaskPhase.DECIDABLE;
         }
-        if (stored == TaskPhase.RUNNING && timestamp >= runEnd) return TaskPhase.OVERDUE;
+        if (stored == TaskPhase.RUNNING && timestamp >= deadlines.runEnd) return TaskPhase.OVERDUE;
+        if (stored == TaskPhase.VACANT && timestamp >= deadlines.reopenEnd) return TaskPhase.LAPSED;
         return stored;
     }
 
