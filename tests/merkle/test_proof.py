@@ -1,7 +1,7 @@
 """Verifiers of proofs: every honest proof passes, and passes nowhere else."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.merkle import (
@@ -57,7 +57,6 @@ def _accepts(root: bytes, leaf: bytes, index: int, size: int, given_proof: list[
     return True
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_inclusion_one_flipped_bit_anywhere_is_refused(data: st.DataObject) -> None:
     size = data.draw(st.integers(2, 130))
@@ -69,7 +68,6 @@ def test_inclusion_one_flipped_bit_anywhere_is_refused(data: st.DataObject) -> N
     assert refused.value.reason == Refusal.ROOT_MISMATCH
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_consistency_one_flipped_bit_anywhere_is_refused(data: st.DataObject) -> None:
     new = data.draw(st.integers(2, 130))
@@ -87,7 +85,6 @@ def _flip_one_bit(data: st.DataObject, parts: list[bytes]) -> None:
     parts[part] = (int.from_bytes(parts[part], "big") ^ (1 << bit)).to_bytes(32, "big")
 
 
-@settings(deadline=None)
 @given(st.integers(1, (1 << 64) - 1), st.data())
 def test_inclusion_length_any_64_bit_size_is_the_depth_by_the_rfc_split(
     size: int, data: st.DataObject

@@ -1,7 +1,7 @@
 """Bisection: the frontier under every node of every size (trap X09)."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.merkle import (
@@ -54,7 +54,6 @@ def test_bisection_to_any_leaf_of_every_size_takes_the_fewest_rounds(fanout: int
             assert rounds <= rounds_allowed
 
 
-@settings(deadline=None)
 @given(st.integers(2, (1 << 64) - 1), st.data())
 def test_child_range_any_64_bit_size_covers_the_node_once(size: int, data: st.DataObject) -> None:
     count = compute_child_count(size)
