@@ -39,6 +39,21 @@ interface IJudge {
         uint64 address_;
     }
 
+    /// @notice The bytes are not the canonical encoding of a node, or the node cannot be judged: a number
+    /// out of its range, a value used before it is defined, an address outside its operand.
+    /// @param offset Where in the bytes, or their length if they are too short or too long.
+    error MalformedNode(uint256 offset);
+    /// @notice The bytes are not the canonical encoding of a state binding.
+    error MalformedBinding(uint256 offset);
+    /// @notice There are `numel` elements.
+    error ElementOutside(uint256 element, uint256 numel);
+    /// @notice Each element's fold has `terms` terms.
+    error TermOutside(uint256 term, uint256 terms);
+    /// @notice The node has `loads` loads.
+    error LoadOutside(uint256 load, uint256 loads);
+    /// @notice A term has one word per load.
+    error WordCount(uint256 expected, uint256 got);
+
     /// @notice Decodes the whole node and returns what the dispute needs of it.
     function facts(bytes calldata node) external pure returns (NodeFacts memory);
 
