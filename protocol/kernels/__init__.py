@@ -1,0 +1,5 @@
+"""Execution of folds: the slow exact evaluator (`reference`) and the CPU engine (`cpu`)."""
+
+from protocol.kernels.executor import Executor, instruction_sets
+
+__all__ = ["Executor", "instruction_sets"]

@@ -1,0 +1,291 @@
+#include "block.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace pinpoint {
+namespace {
+
+constexpr int kBufferWords = kBlock + kLanes;  // not a power of two: neighbours do not alias mod 4 KiB
+constexpr int kShortRun = 16;
+
+}  // namespace
+
+Space::Space(const Node& node, std::vector<int> varying) : coordinates(std::move(varying)) {
+  points = 1;
+  for (int c : coordinates) {
+    dims.push_back(node.dimension(c));
+    points *= dims.back();
+  }
+}
+
+AffineRuns::AffineRuns(const Space& space, const int64_t* stride_of_coordinate) {
+  for (size_t i = 0; i < space.dims.size(); ++i) {
+    int64_t dim = space.dims[i];
+    int64_t stride = stride_of_coordinate[space.coordinates[i]];
+    if (dim == 1) continue;
+    if (!dims_.empty() && strides_.back() == stride * dim) {
+      dims_.back() *= dim;
+      strides_.back() = stride;
+    } else {
+      dims_.push_back(dim);
+      strides_.push_back(stride);
+    }
+  }
+  if (dims_.empty()) {
+    dims_.push_back(1);
+    strides_.push_back(0);
+  }
+  inner = strides_.back();
+  scattered = dims_.size() > 1 && dims_.back() < kShortRun;
+}
+
+void AffineRuns::begin(int64_t start, int n) {
+  runs.clear();
+  lanes = n;
+  int64_t at[kMaxCoordinates];
+  int64_t address = 0;
+  int last = static_cast<int>(dims_.size()) - 1;
+  for (int i = last; i >= 0; --i) {
+    at[i] = start % dims_[i];
+    start /= dims_[i];
+    address += at[i] * strides_[i];
+  }
+  for (int lane = 0; lane < n;) {
+    int length = static_cast<int>(std::min<int64_t>(n - lane, dims_[last] - at[last]));
+    if (scattered) {
+      for (int t = 0; t < length; ++t) {
+        offsets[lane + t] = static_cast<int32_t>(address + t * inner);
+      }
+    } else {
+      runs.push_back({address, lane, length});
+    }
+    lane += length;
+    if (lane == n) break;
+    // The run ended a row: go to the start of the next one.
+    address -= at[last] * inner;
+    at[last] = 0;
+    for (int i = last - 1; i >= 0; --i) {
+      address += strides_[i];
+      if (++at[i] < dims_[i]) break;
+      address -= dims_[i] * strides_[i];
+      at[i] = 0;
+    }
+  }
+}
+
+Block::Block(const Plan& plan, const Space& space, const BlockOps& ops,
+             const void* const* operands, bool check_guards)
+    : plan_(plan), space_(space), ops_(ops), operands_(operands), check_guards_(check_guards) {
+  const Node& node = plan.node;
+  storage_.reset(new uint32_t[static_cast<size_t>(plan.buffers + 1) * kBufferWords]());
+  for (int i = 0; i < plan.buffers; ++i) own_.push_back(storage_.get() + i * kBufferWords);
+  mask_ = storage_.get() + plan.buffers * kBufferWords;
+  buffers_ = own_;
+  for (size_t i = 0; i < node.constants.size(); ++i) {
+    std::fill_n(own_[node.first_constant() + i], kBufferWords, node.constants[i]);
+  }
+  for (int c : space.coordinates) varies_[c] = true;
+  for (int c = 0; c < node.coordinates(); ++c) coordinate_needed_[c] = plan.coordinate_used[c];
+  if (check_guards) {
+    for (const Guard& guard : node.guards) coordinate_needed_[guard.coordinate] = true;
+  }
+
+  for (size_t k = 0; k < node.loads.size(); ++k) {
+    const LoadPlan& load = plan.loads[k];
+    runs_.emplace_back(space, load.stride);
+    axis_values_.emplace_back(load.checked_axes.size() * kBlock);
+    bool fixed = load.checked_axes.empty();
+    for (int c = 0; c < node.coordinates(); ++c) {
+      if (!varies_[c] && load.stride[c] != 0) fixed = false;
+      for (int a : load.checked_axes) {
+        if (node.loads[k].axes[a].coordinate_coef[c] != 0) coordinate_needed_[c] = true;
+      }
+    }
+    fixed_.push_back(fixed);
+  }
+  loaded_.resize(node.loads.size());
+  direct_ = plan.dependent;
+  if (!direct_.empty()) direct_.back().destination = 0;
+}
+
+void Block::begin(int64_t start, int n) {
+  n_ = n;
+  const Node& node = plan_.node;
+  int64_t period = 1;
+  for (int i = static_cast<int>(space_.dims.size()) - 1; i >= 0; --i) {
+    int c = space_.coordinates[i];
+    int64_t dim = space_.dims[i];
+    if (coordinate_needed_[c]) {
+      uint32_t* lane = own_[node.first_coordinate() + c];
+      int64_t value = start / period % dim;
+      int64_t left = period - start % period;
+      for (int t = 0; t < n;) {
+        int length = static_cast<int>(std::min<int64_t>(n - t, left));
+        std::fill_n(lane + t, length, static_cast<uint32_t>(value));
+        t += length;
+        left = period;
+        if (++value == dim) value = 0;
+      }
+    }
+    period *= dim;
+  }
+  for (size_t k = 0; k < node.loads.size(); ++k) {
+    if (!plan_.loads[k].needed) continue;
+    runs_[k].begin(start, n);
+    loaded_[k] = false;
+    for (size_t i = 0; i < plan_.loads[k].checked_axes.size(); ++i) {
+      const Axis& axis = node.loads[k].axes[plan_.loads[k].checked_axes[i]];
+      int64_t* value = &axis_values_[k][i * kBlock];
+      std::fill_n(value, n, 0);
+      for (int c : space_.coordinates) {
+        if (axis.coordinate_coef[c] == 0) continue;
+        ops_.add_word(value, own_[node.first_coordinate() + c], axis.coordinate_coef[c], n);
+      }
+    }
+  }
+}
+
+Live Block::load(const int64_t* coordinates) {
+  const Node& node = plan_.node;
+  for (int c = 0; c < node.coordinates(); ++c) {
+    if (varies_[c] || !coordinate_needed_[c]) continue;
+    uint32_t* lane = own_[node.first_coordinate() + c];
+    uint32_t value = static_cast<uint32_t>(coordinates[c]);
+    if (lane[0] != value || lane[kBlock - 1] != value) std::fill_n(lane, kBufferWords, value);
+  }
+  if (plan_.masked) std::fill_n(mask_, n_, 1u);
+  for (size_t k = 0; k < node.loads.size(); ++k) {
+    if (!plan_.loads[k].needed) continue;
+    if (plan_.loads[k].checked_axes.empty()) {
+      load_affine(static_cast<int>(k), coordinates);
+    } else {
+      load_checked(static_cast<int>(k), coordinates);
+    }
+  }
+  if (!plan_.masked) return Live::All;
+  if (check_guards_) {
+    for (const Guard& guard : node.guards) {
+      const uint32_t* word = buffers_[1 + guard.load];
+      const uint32_t* coordinate = buffers_[node.first_coordinate() + guard.coordinate];
+      for (int t = 0; t < n_; ++t) mask_[t] &= word[t] == coordinate[t] ? 1u : 0u;
+    }
+  }
+  int alive = 0;
+  for (int t = 0; t < n_; ++t) alive += static_cast<int>(mask_[t]);
+  return alive == 0 ? Live::None : alive == n_ ? Live::All : Live::Some;
+}
+
+void Block::advance(Live live) {
+  ops_.run(plan_.independent.data(), static_cast<int>(plan_.independent.size()), buffers_.data(),
+           n_);
+  uint32_t* accumulator = buffers_[0];
+  if (live == Live::All && !direct_.empty()) {
+    ops_.run(direct_.data(), static_cast<int>(direct_.size()), buffers_.data(), n_);
+    return;
+  }
+  ops_.run(plan_.dependent.data(), static_cast<int>(plan_.dependent.size()), buffers_.data(), n_);
+  if (plan_.result == 0) return;
+  if (live == Live::All) {
+    std::memcpy(accumulator, buffers_[plan_.result], sizeof(uint32_t) * n_);
+  } else {
+    ops_.blend(accumulator, buffers_[plan_.result], mask_, n_);
+  }
+}
+
+void Block::copy_runs(uint32_t* to, const AffineRuns& runs, DType dtype, const void* from) const {
+  const uint32_t* words = static_cast<const uint32_t*>(from);
+  const uint8_t* bytes = static_cast<const uint8_t*>(from);
+  if (runs.scattered) {
+    if (dtype == DType::U8) {
+      ops_.gather_u8(to, bytes, runs.offsets, n_);
+    } else {
+      ops_.gather(to, words, runs.offsets, n_);
+    }
+    return;
+  }
+  for (const AffineRuns::Run& run : runs.runs) {
+    uint32_t* d = to + run.lane;
+    if (dtype == DType::U8) {
+      for (int t = 0; t < run.length; ++t) d[t] = bytes[run.address + t * runs.inner];
+    } else if (runs.inner == 1) {
+      std::memcpy(d, words + run.address, sizeof(uint32_t) * run.length);
+    } else if (runs.inner == 0) {
+      std::fill_n(d, run.length, words[run.address]);
+    } else {
+      ops_.gather_strided(d, words + run.address, runs.inner, run.length);
+    }
+  }
+}
+
+void Block::load_affine(int k, const int64_t* coordinates) {
+  if (fixed_[k] && loaded_[k]) return;
+  loaded_[k] = true;
+  const LoadPlan& load = plan_.loads[k];
+  int64_t address = load.constant;
+  for (int c = 0; c < plan_.node.coordinates(); ++c) {
+    if (!varies_[c]) address += load.stride[c] * coordinates[c];
+  }
+  DType dtype = plan_.node.load_dtype(k);
+  const AffineRuns& runs = runs_[k];
+  const uint8_t* from = static_cast<const uint8_t*>(operands_[plan_.node.loads[k].operand]);
+  from += address * width_of(dtype);
+  if (dtype != DType::U8 && !runs.scattered && runs.runs.size() == 1 && runs.inner == 1 &&
+      n_ % kLanes == 0) {
+    // Whole vectors side by side in memory: the body reads the operand itself (it never writes there).
+    const void* in_place = from + runs.runs[0].address * 4;
+    buffers_[1 + k] = static_cast<uint32_t*>(const_cast<void*>(in_place));
+    return;
+  }
+  buffers_[1 + k] = own_[1 + k];
+  copy_runs(own_[1 + k], runs, dtype, from);
+}
+
+void Block::load_checked(int k, const int64_t* coordinates) {
+  const Node& node = plan_.node;
+  const Load& load = node.loads[k];
+  const LoadPlan& plan = plan_.loads[k];
+  uint64_t address[kBlock];
+  uint32_t in_bounds[kBlock];
+  int64_t value[kBlock];
+
+  uint64_t start = static_cast<uint64_t>(plan.constant);
+  for (int c = 0; c < node.coordinates(); ++c) {
+    if (!varies_[c]) start += static_cast<uint64_t>(plan.stride[c] * coordinates[c]);
+  }
+  const AffineRuns& runs = runs_[k];
+  if (runs.scattered) {
+    for (int t = 0; t < n_; ++t) address[t] = start + static_cast<int64_t>(runs.offsets[t]);
+  }
+  for (const AffineRuns::Run& run : runs.runs) {
+    for (int t = 0; t < run.length; ++t) {
+      address[run.lane + t] = start + static_cast<uint64_t>(run.address + t * runs.inner);
+    }
+  }
+  std::fill_n(in_bounds, n_, 1u);
+  for (size_t i = 0; i < plan.checked_axes.size(); ++i) {
+    const Axis& axis = load.axes[plan.checked_axes[i]];
+    int64_t scalar = axis.constant;
+    for (int c = 0; c < node.coordinates(); ++c) {
+      if (!varies_[c]) scalar += axis.coordinate_coef[c] * coordinates[c];
+    }
+    const int64_t* varying = &axis_values_[k][i * kBlock];
+    for (int t = 0; t < n_; ++t) value[t] = varying[t] + scalar;
+    for (int j = 0; j < k; ++j) {
+      if (axis.word_coef[j] != 0) ops_.add_word(value, buffers_[1 + j], axis.word_coef[j], n_);
+    }
+    ops_.check_axis(value, axis.divisor, axis.size, axis.stride, address, in_bounds, n_);
+  }
+  const void* from = operands_[load.operand];
+  if (node.load_dtype(k) == DType::U8) {
+    ops_.pick_u8(own_[1 + k], static_cast<const uint8_t*>(from), address, in_bounds, load.fill,
+                 n_);
+  } else {
+    ops_.pick(own_[1 + k], static_cast<const uint32_t*>(from), address, in_bounds, load.fill, n_);
+  }
+  if (load.skip) {
+    for (int t = 0; t < n_; ++t) mask_[t] &= in_bounds[t];
+  }
+}
+
+}  // namespace pinpoint

@@ -1,0 +1,231 @@
+// The loops of BlockOps. Included once per instruction set, inside `namespace PINPOINT_ISA`, after a
+// target pragma, so that no code of one instruction set can be linked into another: only this file's
+// own static functions, and no header but <cstdint>, may be compiled here.
+//
+// Order of additions: lanes are independent; one lane's accumulator sees its terms in order.
+//
+// F registers are canonical by specification. Here a NaN may carry any sign and payload while it is in
+// flight: every operation on a NaN gives a NaN or a result that does not depend on which NaN it is
+// (comparisons, f2i), except f2b, which canonicalises, and the final store, which does too.
+
+static inline float as_float(uint32_t word) {
+  float value;
+  __builtin_memcpy(&value, &word, 4);
+  return value;
+}
+static inline uint32_t as_word(float value) {
+  uint32_t word;
+  __builtin_memcpy(&word, &value, 4);
+  return word;
+}
+static inline int32_t as_int(uint32_t word) { return static_cast<int32_t>(word); }
+
+static inline float fused(float a, float b, float c) {
+#if PINPOINT_HAS_FMA
+  return __builtin_fmaf(a, b, c);
+#else
+  // a*b is exact in binary64 (24+24 bits, no underflow). The sum is rounded to odd, which keeps the
+  // second rounding, to binary32, correct (Boldo and Melquiond, "Emulation of FMA", 2008).
+  double product = static_cast<double>(a) * static_cast<double>(b);
+  double addend = static_cast<double>(c);
+  double sum = product + addend;
+  double tail = sum - product;
+  double error = (product - (sum - tail)) + (addend - tail);  // exact (Knuth's TwoSum)
+  uint64_t bits;
+  __builtin_memcpy(&bits, &sum, 8);
+  // For inf and NaN `error` is NaN and both comparisons are false: the sum stands.
+  bool inexact = error > 0.0 || error < 0.0;
+  bool away = (error > 0.0) == (sum > 0.0);
+  uint64_t odd = (bits & 1) != 0 ? bits : (away ? bits + 1 : bits - 1);
+  bits = inexact ? odd : bits;
+  __builtin_memcpy(&sum, &bits, 8);
+  return static_cast<float>(sum);
+#endif
+}
+
+// Per-lane meaning of each opcode, on words.
+#define F(x) as_float(x)
+#define I(x) as_int(x)
+#define LANE(name, expression)                                                                \
+  static inline uint32_t lane_##name(uint32_t a, uint32_t b, uint32_t c) {                    \
+    (void)a, (void)b, (void)c;                                                                \
+    return expression;                                                                        \
+  }
+LANE(add, as_word(F(a) + F(b)))
+LANE(sub, as_word(F(a) - F(b)))
+LANE(mul, as_word(F(a) * F(b)))
+LANE(div, as_word(F(a) / F(b)))
+LANE(sqrt, as_word(__builtin_sqrtf(F(a))))
+LANE(fma, as_word(fused(F(a), F(b), F(c))))
+// Equal operands: or (and) of the words makes -0 the smaller; an unequal pair with a NaN gives it.
+LANE(min, F(a) == F(b) ? (a | b) : (F(a) < F(b) ? a : (F(a) != F(a) ? a : b)))
+LANE(max, F(a) == F(b) ? (a & b) : (F(a) > F(b) ? a : (F(a) != F(a) ? a : b)))
+LANE(neg, a ^ 0x80000000u)
+LANE(abs, a & 0x7fffffffu)
+LANE(flt, F(a) < F(b) ? 1u : 0u)
+LANE(fle, F(a) <= F(b) ? 1u : 0u)
+LANE(feq, F(a) == F(b) ? 1u : 0u)
+LANE(fsel, a != 0 ? b : c)
+LANE(b2f, a)
+LANE(i2f, as_word(static_cast<float>(I(a))))
+LANE(iadd, a + b)
+LANE(isub, a - b)
+LANE(imul, a * b)
+LANE(imulhi, static_cast<uint32_t>((static_cast<uint64_t>(a) * b) >> 32))
+LANE(idiv, b == 0 ? 0u : b == 0xffffffffu ? 0u - a : static_cast<uint32_t>(I(a) / I(b)))
+LANE(irem, b == 0 || b == 0xffffffffu ? 0u : static_cast<uint32_t>(I(a) % I(b)))
+LANE(iand, a & b)
+LANE(ior, a | b)
+LANE(ixor, a ^ b)
+LANE(ishl, a << (b & 31))
+LANE(ishr, a >> (b & 31))
+LANE(isar, static_cast<uint32_t>(I(a) >> (b & 31)))
+LANE(ilt, I(a) < I(b) ? 1u : 0u)
+LANE(iult, a < b ? 1u : 0u)
+LANE(ieq, a == b ? 1u : 0u)
+LANE(imin, I(a) < I(b) ? a : b)
+LANE(imax, I(a) > I(b) ? a : b)
+LANE(isel, a != 0 ? b : c)
+LANE(f2b, F(a) != F(a) ? 0x7fc00000u : a)
+#undef LANE
+
+static inline uint32_t lane_f2i(uint32_t a, uint32_t, uint32_t) {
+  float x = as_float(a);
+  bool inside = x > -2147483648.0f && x < 2147483648.0f;
+  uint32_t converted = static_cast<uint32_t>(static_cast<int32_t>(inside ? x : 0.0f));
+  uint32_t outside = x >= 2147483648.0f ? 0x7fffffffu : x <= -2147483648.0f ? 0x80000000u : 0u;
+  return inside ? converted : outside;
+}
+#undef F
+#undef I
+
+static inline int padded(int n) { return (n + kLanes - 1) & ~(kLanes - 1); }
+
+// Destination and source buffers are the same or disjoint, so no lane depends on another.
+#define FOR_LANES(n) PINPOINT_IVDEP for (int t = 0; t < (n); ++t)
+
+static void run(const Step* steps, int count, uint32_t* const* buffers, int n) {
+  n = padded(n);
+  for (const Step* step = steps; step != steps + count; ++step) {
+    uint32_t* d = buffers[step->destination];
+    const uint32_t* a = buffers[step->args[0]];
+    const uint32_t* b = buffers[step->args[1]];
+    const uint32_t* c = buffers[step->args[2]];
+    switch (step->op) {
+#define X(byte, name, arguments, result)                      \
+  case byte:                                                  \
+    FOR_LANES(n) { d[t] = lane_##name(a[t], b[t], c[t]); }    \
+    break;
+      PINPOINT_OPCODES(X)
+#undef X
+    }
+  }
+}
+
+static inline uint32_t lane(uint8_t op, uint32_t a, uint32_t b, uint32_t c) {
+  switch (op) {
+#define X(byte, name, arguments, result) \
+  case byte:                             \
+    return lane_##name(a, b, c);
+    PINPOINT_OPCODES(X)
+#undef X
+  }
+  return 0;
+}
+
+static void chain(const Step* steps, int count, int result, bool dependent,
+                  uint32_t* const* buffers, int n, const uint32_t* live, uint32_t* accumulator,
+                  uint32_t* record, int64_t record_stride) {
+  // Values that depend on acc live in lane 0 of their own buffers; buffer 0 is acc itself.
+  uint32_t acc = *accumulator;
+  if (count == 1 && live == nullptr && record == nullptr && steps[0].op == 0x01 &&
+      steps[0].uses_accumulator != 3) {
+    const uint32_t* other = buffers[steps[0].args[steps[0].uses_accumulator == 1 ? 1 : 0]];
+    float sum = as_float(acc);
+    for (int t = 0; t < n; ++t) sum += as_float(other[t]);
+    *accumulator = as_word(sum);
+    return;
+  }
+  for (int t = 0; t < n; ++t) {
+    if (live == nullptr || live[t] != 0) {
+      buffers[0][0] = acc;
+      for (const Step* step = steps; step != steps + count; ++step) {
+        uint32_t args[3];
+        for (int i = 0; i < 3; ++i) {
+          args[i] = buffers[step->args[i]][(step->uses_accumulator >> i & 1) != 0 ? 0 : t];
+        }
+        buffers[step->destination][0] = lane(step->op, args[0], args[1], args[2]);
+      }
+      acc = buffers[result][dependent ? 0 : t];
+    }
+    if (record != nullptr) record[t * record_stride] = acc;
+  }
+  *accumulator = acc;
+}
+
+static void blend(uint32_t* destination, const uint32_t* value, const uint32_t* live, int n) {
+  n = padded(n);
+  FOR_LANES(n) { destination[t] = live[t] != 0 ? value[t] : destination[t]; }
+}
+
+static void gather(uint32_t* destination, const uint32_t* source, const int32_t* offsets, int n) {
+  FOR_LANES(n) { destination[t] = source[offsets[t]]; }
+}
+
+static void gather_u8(uint32_t* destination, const uint8_t* source, const int32_t* offsets,
+                      int n) {
+  FOR_LANES(n) { destination[t] = source[offsets[t]]; }
+}
+
+static void gather_strided(uint32_t* destination, const uint32_t* source, int64_t stride, int n) {
+  FOR_LANES(n) { destination[t] = source[t * stride]; }
+}
+
+static void check_axis(const int64_t* value, uint32_t divisor, uint32_t size, uint64_t stride,
+                       uint64_t* address, uint32_t* live, int n) {
+  if (divisor == 1) {
+    FOR_LANES(n) {
+      uint64_t v = static_cast<uint64_t>(value[t]);
+      live[t] &= v < size ? 1u : 0u;
+      address[t] += stride * v;
+    }
+    return;
+  }
+  for (int t = 0; t < n; ++t) {
+    uint64_t v = static_cast<uint64_t>(value[t]);
+    uint64_t quotient = v / divisor;
+    live[t] &= value[t] >= 0 && quotient * divisor == v && quotient < size ? 1u : 0u;
+    address[t] += stride * quotient;
+  }
+}
+
+static void add_word(int64_t* value, const uint32_t* word, int64_t coef, int n) {
+  FOR_LANES(n) { value[t] += coef * static_cast<int64_t>(as_int(word[t])); }
+}
+
+static void pick(uint32_t* destination, const uint32_t* source, const uint64_t* address,
+                 const uint32_t* live, uint32_t fill, int n) {
+  // A lane out of bounds reads element 0, which every operand has, and throws it away.
+  FOR_LANES(n) {
+    uint32_t word = source[live[t] != 0 ? address[t] : 0];
+    destination[t] = live[t] != 0 ? word : fill;
+  }
+}
+
+static void pick_u8(uint32_t* destination, const uint8_t* source, const uint64_t* address,
+                    const uint32_t* live, uint32_t fill, int n) {
+  FOR_LANES(n) {
+    uint32_t word = source[live[t] != 0 ? address[t] : 0];
+    destination[t] = live[t] != 0 ? word : fill;
+  }
+}
+
+static void canonicalise(uint32_t* destination, const uint32_t* source, int64_t n) {
+  PINPOINT_IVDEP for (int64_t t = 0; t < n; ++t) {
+    destination[t] = (source[t] & 0x7fffffffu) > 0x7f800000u ? 0x7fc00000u : source[t];
+  }
+}
+
+static void narrow_u8(uint8_t* destination, const uint32_t* source, int64_t n) {
+  for (int64_t t = 0; t < n; ++t) destination[t] = static_cast<uint8_t>(source[t]);
+}

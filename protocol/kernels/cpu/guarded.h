@@ -1,0 +1,18 @@
+// Folds whose guards pin output coordinates: gradients of embeddings, scatters.
+#pragma once
+
+#include "block_ops.h"
+#include "node.h"
+
+namespace pinpoint {
+
+// Stores n accumulators as elements first .. first+n-1 of the output.
+void store(DType dtype, void* out, int64_t first, const uint32_t* words, int64_t n,
+           const BlockOps& ops);
+
+// Computes the node in one pass over its terms if its guards allow it (the guard words do not depend
+// on the output coordinates); false if it is not of that kind and nothing was done.
+bool run_guarded(const Node& node, const void* const* operands, void* out, int threads,
+                 const BlockOps& ops);
+
+}  // namespace pinpoint

@@ -1,0 +1,31 @@
+// What the block_*.cpp files share: the tables' names and the pragmas that differ by compiler.
+#pragma once
+
+#include "block_ops.h"
+
+#if defined(__clang__)
+#define PINPOINT_IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define PINPOINT_IVDEP _Pragma("GCC ivdep")
+#endif
+
+#if defined(__x86_64__)
+#define PINPOINT_X86 1
+#endif
+
+#define PINPOINT_TABLE(name, isa)                                                              \
+  {                                                                                            \
+    name, isa::run, isa::chain, isa::blend, isa::gather, isa::gather_u8, isa::gather_strided,  \
+        isa::check_axis, isa::add_word, isa::pick, isa::pick_u8, isa::canonicalise,            \
+        isa::narrow_u8, isa::tile, isa::kRows, isa::kColumns                                   \
+  }
+
+namespace pinpoint {
+
+extern const BlockOps kBaseline;
+#ifdef PINPOINT_X86
+extern const BlockOps kAvx2;
+extern const BlockOps kAvx512;
+#endif
+
+}  // namespace pinpoint
