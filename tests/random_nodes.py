@@ -95,7 +95,7 @@ def _random_coordinate(rng: random.Random, builder: FoldBuilder, earlier: list[V
     count = len(builder.shape) + len(builder.domain)
     parts = [Affine(((source, rng.choice([1, 1, 2, -1, 3])),)) for source in range(count)]
     integers = [load for load in earlier if load.type is Type.I]
-    parts += [builder.word_of(load) * rng.choice([1, 1, -1, 0x3FFFFFFF]) for load in integers]
+    parts += [builder.word_of(load) * rng.choice([1, 1, -1, (1 << 28) + 1]) for load in integers]
     rng.shuffle(parts)
     coordinate = Affine(const=rng.choice([0, 0, 0, 1, -1, 2, rng.randint(-(1 << 40), 1 << 40)]))
     for part in parts[: rng.choice([0, 1, 1, 2, 3])]:

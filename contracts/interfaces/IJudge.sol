@@ -41,7 +41,7 @@ interface IJudge {
 
     /// @notice The bytes are not the canonical encoding of a node, or the node cannot be judged: a number
     /// out of its range, a value used before it is defined, an address outside its operand.
-    /// @param offset Where in the bytes, or their length if they are too short or too long.
+    /// @param offset Where the fault was met (behind the end if bytes are missing), or the length of the bytes.
     error MalformedNode(uint256 offset);
     /// @notice The bytes are not the canonical encoding of a state binding.
     error MalformedBinding(uint256 offset);
