@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from protocol.chain.market import ClaimView, TaskView, Terms
+from protocol.dispute.situation import Opened, Situation
 from protocol.dispute.state import (
+    ZERO_ROOT,
     ClaimFacts,
     DisputeState,
     Level,
@@ -18,6 +20,9 @@ from protocol.dispute.state import (
     Position,
     Side,
     StoredRoot,
+    fold_path,
+    segment_path,
+    trace_path,
 )
 
 if TYPE_CHECKING:
@@ -79,11 +84,11 @@ class Reader:
 
     def claim(self, claim_id: bytes) -> ClaimView:
         """A claim as it stands."""
-        return ClaimView.from_tuple(self._call(self._deployment.market, "claimView", claim_id))
+        return ClaimView.from_tuple(self._call(self._deployment.claims, "claimView", claim_id))
 
     def facts(self, claim_id: bytes) -> ClaimFacts:
         """What disputes know of a claim."""
-        return ClaimFacts(*self._call(self._deployment.market, "claimFacts", claim_id))
+        return ClaimFacts(*self._call(self._deployment.claims, "claimFacts", claim_id))
 
     def position(self, dispute_id: bytes) -> Position:
         """Where a dispute stands."""
@@ -109,6 +114,21 @@ class Reader:
         credit: int = self._call(self._deployment.vault, "credits", account)
         return credit
 
+    def situation(self, dispute_id: bytes) -> Situation:
+        """A dispute with everything that a side needs to choose its move."""
+        position = self.position(dispute_id)
+        claim, record = position.claim_id, self.book.disputes[dispute_id]
+        segment = trace = fold = StoredRoot()
+        if position.segment:
+            segment = self.stored_root(claim, segment_path(position.segment))
+            trace = self.stored_root(claim, trace_path(position.step))
+        if position.descriptor_hash != ZERO_ROOT:
+            path = fold_path(position.step, position.node, position.element)
+            fold = self.stored_root(claim, path)
+        opened = Opened(record.revealed, record.chunk or b"", record.leaf or b"")
+        shape = self.shape(dispute_id)
+        return Situation(position, self.facts(claim), segment, trace, fold, shape, opened)
+
     def disputes_of(self, claim_id: bytes) -> list[DisputeRecord]:
         """Disputes of a claim in the order of opening."""
         return [d for d in self.book.disputes.values() if d.claim_id == claim_id]
@@ -121,7 +141,8 @@ class Reader:
         if latest < self._next_block:
             return
         window = {"from_block": self._next_block, "to_block": latest}
-        for contract in (self._deployment.market, self._deployment.dispute):
+        deployment = self._deployment
+        for contract in (deployment.market, deployment.claims, deployment.dispute):
             for log in self._chain.w3.eth.get_logs({"address": contract.address, **_hex(window)}):
                 event = self._decode(contract, log)
                 if event is not None:
