@@ -11,6 +11,7 @@ from eth.vm.spoof import SpoofTransaction
 from eth_tester import PyEVMBackend
 from web3.exceptions import ContractCustomError, ContractLogicError, ContractPanicError
 
+from protocol.chain.fast_evm import FastVM
 from protocol.chain.reverts import ERROR_STRING_SELECTOR, PANIC_SELECTOR
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class DeterministicBackend(PyEVMBackend):  # type: ignore[misc]
                 {"timestamp": GENESIS_TIME_S, "gas_limit": BLOCK_GAS_LIMIT}
             ),
             genesis_state=self.generate_genesis_state(num_accounts=num_accounts),
+            vm_configuration=((0, FastVM),),
         )
 
     def latest_header(self) -> BlockHeaderAPI:
