@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 import pytest
+from eth.exceptions import OutOfGas
 from eth.vm.forks.prague.computation import PragueComputation
 from eth_abi.abi import encode
 from eth_utils.abi import function_abi_to_4byte_selector, get_abi_input_types, get_abi_output_types
@@ -313,6 +315,30 @@ def test_hash_p12_on_a_chain_without_the_precompile_reverts(
 ) -> None:
     kept = {a: p for a, p in PragueComputation._precompiles.items() if a[-1] != 2}
     monkeypatch.setattr(PragueComputation, "_precompiles", kept)
+    with pytest.raises(Reverted) as reverted:
+        pyevm(function, *arguments)
+    assert reverted.value.name == "Sha256Failed"
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+@pytest.mark.parametrize(("function", "arguments"), _calls_that_hash()[4:])
+def test_hash_p12_one_call_of_the_precompile_that_fails_reverts(
+    pyevm: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    function: str,
+    arguments: tuple[Any, ...],
+    failing: int,
+) -> None:
+    address = next(a for a in PragueComputation._precompiles if a[-1] == 2)
+    honest, calls = PragueComputation._precompiles[address], itertools.count()
+
+    def sometimes(computation: Any) -> Any:
+        if next(calls) == failing:
+            raise OutOfGas("as if the precompile cost more than is left")
+        return honest(computation)
+
+    changed = {**PragueComputation._precompiles, address: sometimes}
+    monkeypatch.setattr(PragueComputation, "_precompiles", changed)
     with pytest.raises(Reverted) as reverted:
         pyevm(function, *arguments)
     assert reverted.value.name == "Sha256Failed"
