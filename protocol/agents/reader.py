@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from eth_typing import BlockNumber
+
 from protocol.chain.market import ClaimView, TaskView, Terms
 from protocol.dispute.situation import Opened, Situation
 from protocol.dispute.state import (
@@ -140,10 +142,15 @@ class Reader:
         latest = self._chain.w3.eth.block_number
         if latest < self._next_block:
             return
-        window = {"from_block": self._next_block, "to_block": latest}
-        deployment = self._deployment
-        for contract in (deployment.market, deployment.claims, deployment.dispute):
-            for log in self._chain.w3.eth.get_logs({"address": contract.address, **_hex(window)}):
+        for contract in (self._deployment.market, self._deployment.dispute):
+            logs = self._chain.w3.eth.get_logs(
+                {
+                    "address": contract.address,
+                    "fromBlock": BlockNumber(self._next_block),
+                    "toBlock": BlockNumber(latest),
+                }
+            )
+            for log in logs:
                 event = self._decode(contract, log)
                 if event is not None:
                     self._enter(event["event"], event["args"])
@@ -188,7 +195,3 @@ def _enter_dispute(record: DisputeRecord, name: str, args: Any) -> None:
 
 def _flat(struct: Any) -> tuple[Any, ...]:
     return tuple(struct.values()) if hasattr(struct, "values") else tuple(struct)
-
-
-def _hex(window: dict[str, int]) -> dict[str, Any]:
-    return {"fromBlock": window["from_block"], "toBlock": window["to_block"]}

@@ -1,7 +1,8 @@
 """What a solver serves off chain, and how others read it.
 
 The content store is the meeting place: leaves and tensors lie there under their roots. Readers
-believe nothing: the store checks every object against its root, and what is missing is simply not served.
+believe nothing: the store checks every object against its root, and what is missing is simply not
+served.
 """
 
 from __future__ import annotations
