@@ -1,28 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-/// @title Disputes: the solver opens, the challenger points
-/// @notice A dispute narrows a claim down to one term of one fold and judges it. Anyone may open
-/// one; disputes of a claim run side by side without a limit and never touch each other.
-///
-/// Rules that hold for every move:
-/// - It names the position that it expects (`positionHash`); a reorg that changed the position
-///   makes it revert with `StalePosition`. The position covers no time and no clock.
-/// - `now < deadline` may move; from `deadline` on, the side on the clock has lost (`timeout`).
-/// - "solver" beside a state means that the solver is on the clock. New roots count only from the
-///   solver or with its signature; openings and judgements may come from anyone.
-/// - "opener" beside a state means that the opener is on the clock, and only the opener may move.
-/// - Sizes of all trees come from the claim and from the node's bytes, never from a party.
-///
-/// Trees of one leaf: a pointing move that would carry nothing but the index 0 is skipped (a
-/// segment of one step goes from NEED_SEGMENT to NEED_TRACE). A pointing move that carries more
-/// (the branch, the node's bytes, the kind of judgement) stays, and its index must be 0. `bisect`
-/// on a tree of one leaf arrives at that leaf at once, without a reveal.
-///
-/// A root that is stored already for a path is used when a dispute enters the state that needs it:
-/// no move, no clock. A dispute that was waiting there when another dispute brought the root goes
-/// on with `useRoot`, by anyone; until then its solver stays on the clock.
-interface IDispute {
+/// @title States, events and errors of disputes
+interface IDisputeTypes {
     /// @notice Where a dispute stands. Beside each state: who is on the clock, and its moves.
     enum DisputeState {
         NONE, //            no such dispute
@@ -221,7 +201,9 @@ interface IDispute {
 
     error UnknownDispute(bytes32 disputeId);
     error WrongState(DisputeState expected, DisputeState got);
-    error StalePosition(bytes32 expected, bytes32 got);
+    /// @notice The dispute stands at `actual`, the move was made for `expected`: read it again.
+    error StalePosition(bytes32 actual, bytes32 expected);
+    error DisputeOver(DisputeState state);
     /// @notice The claim is not submitted, has fallen or is final.
     error ClaimNotDisputable(bytes32 claimId);
     error ClaimNotFallen(bytes32 claimId);
@@ -268,7 +250,6 @@ interface IDispute {
 
     error WrongLevel(Level level, DisputeState state);
     error WrongSubroot(bytes32 expected, bytes32 got);
-    error ChildOutOfRange(uint8 child, uint64 count);
 
     // ------------------------------------------------------------------ errors: judgement
 
@@ -277,7 +258,106 @@ interface IDispute {
     error OperandNotEarlier(uint32 node, uint32 operand);
     error SourceOutOfRange(uint8 kind, uint32 index, uint32 count);
     error UnknownSourceKind(uint8 kind);
+}
 
+/// @title The moves of a dispute that `Dispute` forwards to its second half
+/// @dev One contract would exceed the code size that chains accept.
+interface IEndgame is IDisputeTypes {
+    // ------------------------------------------------------------------ bisection
+
+    /// @notice Asks for sub-roots instead of pointing. Opener.
+    function bisect(bytes32 disputeId, bytes32 expected, Level level) external;
+
+    /// @notice The sub-roots of the current range, all of them. Anyone, solver on the clock.
+    function reveal(bytes32 disputeId, bytes32 expected, bytes32[] calldata children) external;
+
+    /// @notice Goes into one of the revealed sub-roots. Opener.
+    /// @param children The revealed sub-roots again: they are checked against the range's root,
+    /// which is cheaper than storing them.
+    function pick(
+        bytes32 disputeId,
+        bytes32 expected,
+        uint8 child,
+        bytes32[] calldata children
+    ) external;
+
+    /// @notice Opens the root of the pointed node's output: leaf `node` of the trace (size N).
+    function openTensor(
+        bytes32 disputeId,
+        bytes32 expected,
+        bytes32 tensorRoot,
+        bytes32[] calldata traceProof
+    ) external;
+
+    /// @notice Opens the bisected chunk: its leaf hash is the bisected sub-root.
+    function openChunk(bytes32 disputeId, bytes32 expected, bytes calldata chunk) external;
+
+    /// @notice Opens the bisected term: its leaf hash is the bisected sub-root.
+    function openTerm(bytes32 disputeId, bytes32 expected, bytes calldata leaf) external;
+
+    // ------------------------------------------------------------------ judgement (anyone)
+
+    /// @notice Compares leaf q of the post-state with what binding q names: the tensor root of a
+    /// node (trace, size N) or of a state tensor before the step (pre-state, size Q).
+    function answerBinding(
+        bytes32 disputeId,
+        bytes32 expected,
+        bytes calldata bindingBytes,
+        bytes32[] calldata programProof,
+        bytes32 postLeaf,
+        bytes32[] calldata postProof,
+        bytes32 sourceLeaf,
+        bytes32[] calldata sourceProof
+    ) external;
+
+    /// @notice Runs the body once. `previousLeaf` and its proof are empty for term 0.
+    function judgeArithmetic(
+        bytes32 disputeId,
+        bytes32 expected,
+        bytes calldata node,
+        bytes calldata leaf,
+        bytes32[] calldata leafProof,
+        bytes calldata previousLeaf,
+        bytes32[] calldata previousProof
+    ) external;
+
+    /// @notice Opens the element that the load reads. The last four are empty (zero) when the load
+    /// is out of bounds.
+    function judgeLoad(
+        bytes32 disputeId,
+        bytes32 expected,
+        bytes calldata node,
+        bytes calldata leaf,
+        bytes32[] calldata leafProof,
+        bytes32 tensorRoot,
+        bytes32[] calldata tensorProof,
+        bytes calldata chunk,
+        bytes32[] calldata chunkProof
+    ) external;
+}
+
+/// @title Disputes: the solver opens, the challenger points
+/// @notice A dispute narrows a claim down to one term of one fold and judges it. Anyone may open
+/// one; disputes of a claim run side by side without a limit and never touch each other.
+///
+/// Rules that hold for every move:
+/// - It names the position that it expects (`positionHash`); a reorg that changed the position
+///   makes it revert with `StalePosition`. The position covers no time and no clock.
+/// - `now < deadline` may move; from `deadline` on, the side on the clock has lost (`timeout`).
+/// - "solver" beside a state means that the solver is on the clock. New roots count only from the
+///   solver or with its signature; openings and judgements may come from anyone.
+/// - "opener" beside a state means that the opener is on the clock, and only the opener may move.
+/// - Sizes of all trees come from the claim and from the node's bytes, never from a party.
+///
+/// Trees of one leaf: a pointing move that would carry nothing but the index 0 is skipped (a
+/// segment of one step goes from NEED_SEGMENT to NEED_TRACE). A pointing move that carries more
+/// (the branch, the node's bytes, the kind of judgement) stays, and its index must be 0. `bisect`
+/// on a tree of one leaf arrives at that leaf at once, without a reveal.
+///
+/// A root that is stored already for a path is used when a dispute enters the state that needs it:
+/// no move, no clock. A dispute that was waiting there when another dispute brought the root goes
+/// on with `useRoot`, by anyone; until then its solver stays on the clock.
+interface IDispute is IEndgame {
     // ------------------------------------------------------------------ opening
 
     /// @notice Locks the claim's bond out of the caller's vault credit and fixes the payee.
@@ -389,78 +469,6 @@ interface IDispute {
 
     /// @notice The kind for the bisected term.
     function pointKind(bytes32 disputeId, bytes32 expected, uint8 kind) external;
-
-    // ------------------------------------------------------------------ bisection
-
-    /// @notice Asks for sub-roots instead of pointing. Opener.
-    function bisect(bytes32 disputeId, bytes32 expected, Level level) external;
-
-    /// @notice The sub-roots of the current range, all of them. Anyone, solver on the clock.
-    function reveal(bytes32 disputeId, bytes32 expected, bytes32[] calldata children) external;
-
-    /// @notice Goes into one of the revealed sub-roots. Opener.
-    /// @param children The revealed sub-roots again: they are checked against the range's root,
-    /// which is cheaper than storing them.
-    function pick(
-        bytes32 disputeId,
-        bytes32 expected,
-        uint8 child,
-        bytes32[] calldata children
-    ) external;
-
-    /// @notice Opens the root of the pointed node's output: leaf `node` of the trace (size N).
-    function openTensor(
-        bytes32 disputeId,
-        bytes32 expected,
-        bytes32 tensorRoot,
-        bytes32[] calldata traceProof
-    ) external;
-
-    /// @notice Opens the bisected chunk: its leaf hash is the bisected sub-root.
-    function openChunk(bytes32 disputeId, bytes32 expected, bytes calldata chunk) external;
-
-    /// @notice Opens the bisected term: its leaf hash is the bisected sub-root.
-    function openTerm(bytes32 disputeId, bytes32 expected, bytes calldata leaf) external;
-
-    // ------------------------------------------------------------------ judgement (anyone)
-
-    /// @notice Compares leaf q of the post-state with what binding q names: the tensor root of a
-    /// node (trace, size N) or of a state tensor before the step (pre-state, size Q).
-    function answerBinding(
-        bytes32 disputeId,
-        bytes32 expected,
-        bytes calldata bindingBytes,
-        bytes32[] calldata programProof,
-        bytes32 postLeaf,
-        bytes32[] calldata postProof,
-        bytes32 sourceLeaf,
-        bytes32[] calldata sourceProof
-    ) external;
-
-    /// @notice Runs the body once. `previousLeaf` and its proof are empty for term 0.
-    function judgeArithmetic(
-        bytes32 disputeId,
-        bytes32 expected,
-        bytes calldata node,
-        bytes calldata leaf,
-        bytes32[] calldata leafProof,
-        bytes calldata previousLeaf,
-        bytes32[] calldata previousProof
-    ) external;
-
-    /// @notice Opens the element that the load reads. The last four are empty (zero) when the load
-    /// is out of bounds.
-    function judgeLoad(
-        bytes32 disputeId,
-        bytes32 expected,
-        bytes calldata node,
-        bytes calldata leaf,
-        bytes32[] calldata leafProof,
-        bytes32 tensorRoot,
-        bytes32[] calldata tensorProof,
-        bytes calldata chunk,
-        bytes32[] calldata chunkProof
-    ) external;
 
     // ------------------------------------------------------------------ ends (anyone)
 
