@@ -91,6 +91,26 @@ def log(b: Body, x: Value) -> Value:
     return b.select(b.feq(x, b.f32(0.0)), b.f32(float("-inf")), y)
 
 
+def log1p(b: Body, x: Value) -> Value:
+    """log(1 + x), accurate near 0: the rounding of u = 1 + x is undone by x / (u - 1) [Kahan]."""
+    one = b.f32(1.0)
+    u = b.add(one, x)
+    corrected = b.mul(log(b, u), b.div(x, b.sub(u, one)))
+    y = b.select(b.feq(u, one), x, corrected)
+    return b.select(b.feq(x, b.f32(float("inf"))), x, y)
+
+
+def expm1(b: Body, x: Value) -> Value:
+    """exp(x) - 1, accurate near 0: the rounding of u = exp(x) is undone by x / log(u) [Kahan]."""
+    one = b.f32(1.0)
+    u = exp(b, x)
+    less = b.sub(u, one)
+    corrected = b.mul(less, b.div(x, log(b, u)))
+    near = b.flt(b.abs(less), b.f32(0.5))
+    y = b.select(near, corrected, less)
+    return b.select(b.feq(u, one), x, y)
+
+
 def tanh(b: Body, x: Value) -> Value:
     """The hyperbolic tangent of x, by 1 - 2 / (exp(2|x|) + 1) and an odd polynomial near 0."""
     a = b.abs(x)

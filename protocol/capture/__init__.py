@@ -1,0 +1,1 @@
+"""Capture: PyTorch module, loss and optimiser to a program of folds."""

@@ -1,0 +1,46 @@
+"""What capture refuses, and where in the user's model it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an operator comes from.
+
+    ``module`` is the module's path in the model ("loss" for the loss function), ``source`` the
+    user's file, line and code, both possibly empty; ``phase`` is ``fwd``, ``bwd`` or ``opt``.
+    """
+
+    module: str = ""
+    phase: str = "fwd"
+    source: str = ""
+
+    def describe(self, operator: str) -> str:
+        """The text of a node's origin, e.g. ``encoder.0: aten.mm (bwd)``."""
+        return f"{self.module or 'model'}: {operator} ({self.phase})"
+
+
+class CaptureError(ValueError):
+    """A model, loss, optimiser or data set that cannot become a program."""
+
+
+class UnsupportedOperator(CaptureError):
+    """An operator that has no lowering to folds; it names the operator and its place."""
+
+    def __init__(self, operator: str, origin: Origin, advice: str) -> None:
+        place = origin.module or "the model"
+        source = f", {origin.source}" if origin.source else ""
+        direction = {"bwd": " (its gradient)", "opt": " (optimiser)"}.get(origin.phase, "")
+        super().__init__(f"operator {operator} in {place}{direction}{source}: {advice}")
+        self.operator = operator
+        self.origin = origin
+
+
+class UnsupportedDtype(CaptureError):
+    """A tensor type outside f32, i32 (i64 within its range), u8 and bool."""
+
+
+class UnsupportedOptimizer(CaptureError):
+    """An optimiser, or an option of one, that has no lowering."""

@@ -1,0 +1,1 @@
+"""Lowering of core ATen operators to folds, one file per family."""

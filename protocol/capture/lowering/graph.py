@@ -1,0 +1,101 @@
+"""Lowers a joint graph operator by operator, deciding which elementwise results wait."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.fx import Node as GraphNode
+
+from protocol.capture.errors import Origin, UnsupportedOperator
+from protocol.capture.lowering import (  # noqa: F401 - importing them registers their rules
+    convolution,
+    creation,
+    indexing,
+    matmul,
+    pointwise,
+    pooling,
+    random,
+    reductions,
+    views,
+)
+from protocol.capture.lowering.context import ELEMENTWISE, RULES, Context, check_dtype
+from protocol.capture.trace import JointGraph
+from protocol.capture.values import Lazy, Lowered
+from protocol.capture.writer import Writer
+
+# Operators with a reason of their own why they are refused; others get the general advice.
+_ADVICE = {
+    "aten.nonzero": "its output shape depends on data; use torch.where or a mask",
+    "aten.masked_select": "its output shape depends on data; use torch.where or a mask",
+    "aten._local_scalar_dense": "reading a value with .item() cannot be part of a program",
+    "aten.randn": "draw noise beforehand and pass it as data, or use dropout",
+    "aten.rand": "draw noise beforehand and pass it as data, or use dropout",
+    "aten.sort": "sorting has no fold here; amax, argmax and topk of 1 do",
+}
+_GENERAL = "no lowering to folds exists; write it with supported operators (docs/CAPTURE.md)"
+
+
+def lower_graph(graph: JointGraph, inputs: Sequence[Lowered], writer: Writer) -> list[Lowered]:
+    """Write the graph's nodes; returns its outputs (loss, gradients, new buffers).
+
+    ``inputs`` are the lowered placeholders in order. Raises UnsupportedOperator or
+    UnsupportedDtype naming the operator and its place.
+    """
+    nodes = list(graph.module.graph.nodes)
+    waiting = _waiting(nodes)
+    values: dict[GraphNode, Any] = {}
+    remaining = iter(inputs)
+    for node in nodes:
+        if node.op == "placeholder":
+            values[node] = next(remaining)
+        elif node.op == "output":
+            return [values[source] for source in node.args[0]]
+        elif node.target is operator.getitem:
+            values[node] = values[node.args[0]][node.args[1]]
+        else:
+            values[node] = _lower(node, values, writer)
+            if isinstance(values[node], Lazy) and node not in waiting and node.users:
+                writer.view(values[node])
+    raise AssertionError("a traced graph ends with its outputs")
+
+
+def _lower(node: GraphNode, values: dict[GraphNode, Any], writer: Writer) -> Any:
+    if node.op == "get_attr":
+        origin: Origin = node.meta.get("origin", Origin())
+        raise UnsupportedOperator(
+            f"constant {node.target}",
+            origin,
+            "a tensor made inside forward is not committed; register it as a buffer of the module",
+        )
+    check_dtype(node)
+    rule = RULES.get(node.target)
+    context = Context(writer, node)
+    if rule is None:
+        context.refuse(_ADVICE.get(context.operator, _GENERAL))
+    arguments = torch.fx.node.map_arg(node.args, values.__getitem__)
+    named = torch.fx.node.map_arg(node.kwargs, values.__getitem__)
+    return rule(context, *arguments, **named)
+
+
+def _waiting(nodes: Sequence[GraphNode]) -> set[GraphNode]:
+    """Elementwise nodes whose users all end in one other elementwise node of the same shape.
+
+    These are computed inside that node's body; all others become nodes of their own.
+    """
+    root: dict[GraphNode, GraphNode] = {}
+    waiting: set[GraphNode] = set()
+    for node in reversed(nodes):
+        root[node] = node
+        if node.target not in ELEMENTWISE or not node.users:
+            continue
+        shape = node.meta["val"].shape
+        roots = {root[user] for user in node.users}
+        if len(roots) == 1 and all(
+            user.target in ELEMENTWISE and user.meta["val"].shape == shape for user in node.users
+        ):
+            root[node] = roots.pop()
+            waiting.add(node)
+    return waiting

@@ -1,0 +1,308 @@
+"""Sums in the order that every executor keeps, and folds that need no split.
+
+Rows (the contiguous dimension): lane l of 32 takes x[l], x[l+32], ..., then the lanes in order;
+above 32,768 terms first in blocks of 1,024. Columns: blocks of 256 rows, then the blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from protocol.capture.lowering.context import Context, aten, lowers
+from protocol.capture.lowering.pointwise import cast
+from protocol.capture.values import STORED, Lowered, View, elements
+from protocol.program.body import Value, f32_word
+from protocol.program.builder import Affine, FoldBuilder
+from protocol.program.isa import DType, Type
+
+LANES = 32
+BLOCK = 1_024
+LONGEST_ROW = 32_768
+ROWS_PER_BLOCK = 256
+
+# acc, loaded word -> new acc
+Combine = Callable[[FoldBuilder, Value, Value], Value]
+
+
+def reduced_dims(dims: Sequence[int] | int | None, rank: int) -> list[int]:
+    """Dimensions to reduce, ascending; none given means all."""
+    if isinstance(dims, int):
+        dims = [dims]
+    if not dims:
+        return list(range(rank))
+    return sorted({d % rank for d in dims})
+
+
+def keep_dims(view: View, dims: Sequence[int]) -> View:
+    """``view`` with a size-1 dimension at each of ``dims``."""
+    for dim in dims:
+        view = view.unsqueeze(dim)
+    return view
+
+
+def float_sum(ctx: Context, view: View, dims: Sequence[int], minus: View | None = None) -> View:
+    """Sum over ``dims``; with ``minus`` (broadcastable) the sum of squared differences."""
+    other = None if minus is None else minus.expand(view.shape)
+    left = list(dims)
+    while left:
+        run = _last_run(view, left, other)
+        view, dim = _joined(view, run)
+        if other is not None:
+            other, _ = _joined(other, run)
+        left = left[: len(left) - len(run)]
+        smallest = min(
+            (s for s, n in zip(view.strides, view.shape, strict=True) if n > 1 and s), default=0
+        )
+        is_row = view.strides[dim] <= smallest
+        reduce_one = _sum_row if is_row else _sum_column
+        view = reduce_one(ctx, view, dim, other)
+        other = None
+    return view
+
+
+def _last_run(view: View, left: list[int], other: View | None) -> list[int]:
+    """The longest tail of neighbouring dimensions that one affine coordinate can walk."""
+    run = [left[-1]]
+    for dim in reversed(left[:-1]):
+        if dim != run[0] - 1:
+            break
+        longer = [dim, *run]
+        if _try_join(view, longer) is None:
+            break
+        if other is not None and _try_join(other, longer) is None:
+            break
+        run = longer
+    return run
+
+
+def _try_join(view: View, run: list[int]) -> View | None:
+    first, last = run[0], run[-1]
+    length = elements(view.shape[first : last + 1])
+    return view.reshape((*view.shape[:first], length, *view.shape[last + 1 :]))
+
+
+def _joined(view: View, run: list[int]) -> tuple[View, int]:
+    joined = _try_join(view, run)
+    assert joined is not None
+    return joined, run[0]
+
+
+def _term(
+    b: FoldBuilder, view: View, other: View | None, at: Sequence[Affine], skip: bool
+) -> Value:
+    x = view.load(b, at, skip=skip)
+    if other is None:
+        return b.add(b.acc, x)
+    difference = b.sub(x, other.load(b, at))
+    return b.fma(difference, difference, b.acc)
+
+
+def _sum_whole(ctx: Context, view: View, dim: int, other: View | None) -> View:
+    kept = view.shape[:dim] + view.shape[dim + 1 :]
+    b = FoldBuilder(DType.F32, kept, (view.shape[dim],))
+    at = [b.out(i) for i in range(len(kept))]
+    at.insert(dim, b.red(0))
+    return ctx.finish(b, _term(b, view, other, at, skip=False))
+
+
+def _sum_row(ctx: Context, view: View, dim: int, other: View | None) -> View:
+    length = view.shape[dim]
+    kept = view.shape[:dim] + view.shape[dim + 1 :]
+    if length <= LANES:
+        return _sum_whole(ctx, view, dim, other)
+    if length <= LONGEST_ROW:
+        b = FoldBuilder(DType.F32, (*kept, LANES), (-(-length // LANES),))
+        place = b.red(0) * LANES + b.out(len(kept))
+        ragged = length % LANES != 0
+    else:
+        blocks = -(-length // BLOCK)
+        b = FoldBuilder(DType.F32, (*kept, blocks, LANES), (BLOCK // LANES,))
+        place = b.out(len(kept)) * BLOCK + b.red(0) * LANES + b.out(len(kept) + 1)
+        ragged = length % BLOCK != 0
+    at = [b.out(i) for i in range(len(kept))]
+    at.insert(dim, place)
+    lanes = ctx.finish(b, _term(b, view, other, at, skip=ragged))
+    sums = _sum_whole(ctx, lanes, len(lanes.shape) - 1, None)
+    return sums if len(sums.shape) == len(kept) else _sum_row(ctx, sums, len(kept), None)
+
+
+def _sum_column(ctx: Context, view: View, dim: int, other: View | None) -> View:
+    rows = view.shape[dim]
+    if rows <= ROWS_PER_BLOCK:
+        return _sum_whole(ctx, view, dim, other)
+    kept = view.shape[:dim] + view.shape[dim + 1 :]
+    b = FoldBuilder(DType.F32, (-(-rows // ROWS_PER_BLOCK), *kept), (ROWS_PER_BLOCK,))
+    at = [b.out(1 + i) for i in range(len(kept))]
+    at.insert(dim, b.out(0) * ROWS_PER_BLOCK + b.red(0))
+    partial = ctx.finish(b, _term(b, view, other, at, skip=rows % ROWS_PER_BLOCK != 0))
+    return _sum_column(ctx, partial, 0, None)
+
+
+def plain_fold(
+    ctx: Context, view: View, dims: Sequence[int], dtype: DType, init: int, combine: Combine
+) -> View:
+    """One node over all of ``dims``, for operations whose order cannot matter."""
+    kept = [d for d in range(len(view.shape)) if d not in dims]
+    domain = [view.shape[d] for d in dims]
+    b = FoldBuilder(dtype, [view.shape[d] for d in kept], domain, init)
+    at = [
+        b.out(kept.index(d)) if d in kept else b.red(list(dims).index(d))
+        for d in range(len(view.shape))
+    ]
+    return ctx.finish(b, combine(b, b.acc, view.load(b, at)))
+
+
+@lowers(aten.sum.dim_IntList, aten.sum.default)
+def _sum(ctx: Context, x: Lowered, dims: Any = None, keepdim: bool = False, **_: Any) -> Lowered:
+    source, target = ctx.argument_dtype(0), ctx.torch_dtype()
+    if STORED[source].type is not STORED[target].type:
+        x = ctx.lazy(
+            lambda b, v: cast(b, v[0], source, target), x, shape=x.shape, dtype=STORED[target]
+        )
+    view = ctx.view(x)
+    over = reduced_dims(dims, len(view.shape))
+    if STORED[target].type is Type.F:
+        result = float_sum(ctx, view, over)
+    else:
+        result = plain_fold(ctx, view, over, DType.I32, 0, lambda b, acc, v: b.iadd(acc, v))
+    return keep_dims(result, over) if keepdim else result
+
+
+@lowers(aten.mean.dim, aten.mean.default)
+def _mean(ctx: Context, x: Lowered, dims: Any = None, keepdim: bool = False, **_: Any) -> Lowered:
+    if ctx.argument_dtype(0) is not torch.float32:
+        ctx.refuse("the mean of integers is not lowered; convert with .float()")
+    view = ctx.view(x)
+    over = reduced_dims(dims, len(view.shape))
+    return _divided(ctx, view, over, float_sum(ctx, view, over), 0, keepdim)
+
+
+@lowers(aten.var_mean.correction, aten.var.correction)
+def _var_mean(
+    ctx: Context,
+    x: Lowered,
+    dims: Any = None,
+    *,
+    correction: float | None = None,
+    keepdim: bool = False,
+) -> Any:
+    """Two passes: the mean, then the sum of squared differences (exact for constant rows)."""
+    view = ctx.view(x)
+    over = reduced_dims(dims, len(view.shape))
+    mean = ctx.view(_divided(ctx, view, over, float_sum(ctx, view, over), 0, keepdim=True))
+    squares = float_sum(ctx, view, over, minus=mean)
+    correction = 1 if correction is None else correction
+    variance = ctx.view(_divided(ctx, view, over, squares, correction, keepdim))
+    if ctx.node.target is aten.var.correction:
+        return variance
+    return variance, mean if keepdim else mean.squeeze(over)
+
+
+def _divided(
+    ctx: Context, view: View, over: list[int], total: View, correction: float, keepdim: bool
+) -> Lowered:
+    count = elements([view.shape[dim] for dim in over])
+    total = keep_dims(total, over) if keepdim else total
+    divisor = ctx.float_full(float(count - correction))
+    return ctx.lazy(
+        lambda b, v: b.div(v[0], v[1]), total, divisor, shape=total.shape, dtype=DType.F32
+    )
+
+
+@lowers(aten.amax.default, aten.amin.default)
+def _amax(ctx: Context, x: Lowered, dims: Any = None, keepdim: bool = False) -> Lowered:
+    view = ctx.view(x)
+    over = reduced_dims(dims, len(view.shape))
+    largest = ctx.node.target is aten.amax.default
+    if view.dtype is DType.F32:
+        init = f32_word(float("-inf") if largest else float("inf"))
+        result = plain_fold(
+            ctx,
+            view,
+            over,
+            DType.F32,
+            init,
+            lambda b, acc, v: b.max(acc, v) if largest else b.min(acc, v),
+        )
+    else:
+        init = 0x80000000 if largest else 0x7FFFFFFF
+        result = plain_fold(
+            ctx,
+            view,
+            over,
+            DType.I32,
+            init,
+            lambda b, acc, v: b.imax(acc, v) if largest else b.imin(acc, v),
+        )
+    return keep_dims(result, over) if keepdim else result
+
+
+@lowers(aten.any.default, aten.any.dim, aten.any.dims, aten.all.default, aten.all.dim)
+def _any(ctx: Context, x: Lowered, dims: Any = None, keepdim: bool = False) -> Lowered:
+    source = ctx.argument_dtype(0)
+    flag = ctx.lazy(
+        lambda b, v: cast(b, v[0], source, torch.bool), x, shape=x.shape, dtype=DType.U8
+    )
+    view = ctx.view(x if source is torch.bool else flag)
+    over = reduced_dims(dims, len(view.shape))
+    is_any = ctx.operator == "aten.any"
+    result = plain_fold(
+        ctx,
+        view,
+        over,
+        DType.U8,
+        0 if is_any else 1,
+        lambda b, acc, v: b.ior(acc, v) if is_any else b.iand(acc, v),
+    )
+    return keep_dims(result, over) if keepdim else result
+
+
+@lowers(aten.argmax.default, aten.argmin.default)
+def _argmax(ctx: Context, x: Lowered, dim: int | None = None, keepdim: bool = False) -> Lowered:
+    """Two nodes: the extreme value, then the first index that holds it (the first NaN wins)."""
+    view = ctx.view(x)
+    if view.dtype is not DType.F32:
+        ctx.refuse("only float32 is lowered; convert with .float()")
+    if dim is None:
+        count = (elements(view.shape),)
+        view, dim = view.reshape(count) or ctx.writer.copy(view, count, ctx.origin), 0
+    dim %= len(view.shape)
+    largest = ctx.node.target is aten.argmax.default
+    init = f32_word(float("-inf") if largest else float("inf"))
+    best = plain_fold(
+        ctx,
+        view,
+        [dim],
+        DType.F32,
+        init,
+        lambda b, acc, v: b.max(acc, v) if largest else b.min(acc, v),
+    )
+    kept = best.shape
+    b = FoldBuilder(DType.I32, kept, (view.shape[dim],), init=0xFFFFFFFF)
+    at = [b.out(i) for i in range(len(kept))]
+    value = view.load(b, [*at[:dim], b.red(0), *at[dim:]])
+    extreme = best.load(b, at)
+    hit = b.ior(b.feq(value, extreme), b.iand(_nan(b, value), _nan(b, extreme)))
+    first = b.iand(hit, b.ilt(b.acc, b.i32(0)))
+    index = ctx.finish(b, b.select(first, b.coordinate(len(kept)), b.acc))
+    return index.unsqueeze(dim) if keepdim else index
+
+
+def _nan(b: FoldBuilder, x: Value) -> Value:
+    return b.not_(b.feq(x, x))
+
+
+@lowers(aten.cumsum.default)
+def _cumsum(ctx: Context, x: Lowered, dim: int, **_: Any) -> Lowered:
+    """Term r of element o is x[o - (n - 1) + r]; what lies before the start is skipped."""
+    view = ctx.view(x)
+    dim %= len(view.shape)
+    b = FoldBuilder(view.dtype, view.shape, (view.shape[dim],))
+    at = [b.out(i) for i in range(len(view.shape))]
+    at[dim] = at[dim] + b.red(0) + (1 - view.shape[dim])
+    value = view.load(b, at, skip=True)
+    total = b.add(b.acc, value) if view.dtype is DType.F32 else b.iadd(b.acc, value)
+    return ctx.finish(b, total)

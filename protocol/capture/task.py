@@ -1,0 +1,285 @@
+"""From an ordinary PyTorch module, loss, optimiser and data to a program and its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from protocol.capture.batches import Gather, as_stored, draw_order, example_batch
+from protocol.capture.errors import CaptureError, Origin, UnsupportedDtype
+from protocol.capture.lowering.graph import lower_graph
+from protocol.capture.optimizers import Group, read_groups, schedule_table, write_update
+from protocol.capture.schedules import Schedule, constant
+from protocol.capture.trace import JointGraph, Loss, trace_joint
+from protocol.capture.values import View
+from protocol.capture.writer import Writer
+from protocol.program.builder import FoldBuilder
+from protocol.program.isa import DType
+from protocol.program.node import Binding, Operand, OperandKind, Program, TensorSpec
+from protocol.program.validate import validate_program
+
+MODEL_PREFIX = "model."
+OPTIMIZER_PREFIX = "optimizer."
+_DTYPES = {
+    np.dtype(np.float32): DType.F32,
+    np.dtype(np.int32): DType.I32,
+    np.dtype(np.uint8): DType.U8,
+}
+
+Tensors = list[tuple[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A captured training run: everything that a task commits to.
+
+    ``state`` and ``data`` are in program order; ``origins`` has one text per node;
+    ``loss_state`` is the state tensor that holds the last step's loss.
+    """
+
+    name: str
+    program: Program
+    state: Tensors
+    data: Tensors
+    origins: list[str]
+    loss_state: int
+    steps: int
+    interval: int
+    batch_size: int
+    seed: int
+
+    def data_specs(self) -> list[TensorSpec]:
+        """Name, dtype and shape of each data tensor."""
+        return _specs(self.data)
+
+    def state_specs(self) -> list[TensorSpec]:
+        """Name, dtype and shape of each state tensor."""
+        return _specs(self.state)
+
+
+def task_from(
+    model: torch.nn.Module,
+    loss: Loss,
+    optimizer: torch.optim.Optimizer,
+    data: tuple[Any, Any],
+    *,
+    steps: int,
+    interval: int,
+    batch_size: int,
+    schedule: Schedule | None = None,
+    seed: int = 0,
+    name: str = "task",
+    order: Any | None = None,
+) -> Captured:
+    """Capture a run of ``steps`` steps from the model's present weights.
+
+    ``data`` is (inputs, targets) with examples along the first dimension: f32, u8 (the model sees
+    value / 255) or integers. ``schedule`` gives a factor of each group's learning rate per step,
+    as ``LambdaLR`` does. ``order`` (i32 [steps, batch_size]) replaces the seeded random order.
+    The model is captured in its present mode (train or eval) and is not changed.
+
+    Raises UnsupportedOperator, UnsupportedDtype or UnsupportedOptimizer with the place and what
+    to do about it.
+    """
+    if not 1 <= interval <= steps:
+        raise CaptureError(f"interval {interval} must lie in 1..{steps}, the number of steps")
+    inputs, targets = (as_stored(array, f"data[{i}]") for i, array in enumerate(data))
+    if len(inputs) != len(targets):
+        raise CaptureError(f"{len(inputs)} inputs but {len(targets)} targets")
+    if order is None:
+        order = draw_order(len(inputs), steps, batch_size, seed)
+    order = _checked_order(np.asarray(order), steps, batch_size, len(inputs))
+    names = {id(p): n for n, p in model.named_parameters()}
+    groups, group_of = read_groups(optimizer, names)
+    graph = trace_joint(
+        model,
+        loss,
+        example_batch(inputs, batch_size, torch.int64),
+        example_batch(targets, batch_size, torch.int64),
+    )
+    capture = _Capture(model, groups, group_of, graph, seed)
+    capture.data = [
+        ("inputs", inputs),
+        ("targets", targets),
+        ("order", order),
+        ("schedule", schedule_table(groups, schedule or constant, steps)),
+    ]
+    capture.write()
+    captured = Captured(
+        name=name,
+        program=capture.program,
+        state=capture.state,
+        data=capture.used_data,
+        origins=capture.origins,
+        loss_state=capture.index["loss"],
+        steps=steps,
+        interval=interval,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    validate_program(captured.program, captured.data_specs(), captured.origins)
+    return captured
+
+
+def load_into(model: torch.nn.Module, state: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Copy final state tensors (names as in ``Captured.state``) into a plain module."""
+    arrays = {n.removeprefix(MODEL_PREFIX): a for n, a in state if n.startswith(MODEL_PREFIX)}
+    own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    missing, extra = sorted(own.keys() - arrays.keys()), sorted(arrays.keys() - own.keys())
+    if missing or extra:
+        raise CaptureError(
+            f"the state does not belong to this model: missing {missing}, left over {extra}"
+        )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            if tuple(arrays[name].shape) != tuple(tensor.shape):
+                raise CaptureError(
+                    f"{name} has shape {tuple(tensor.shape)}, the state {arrays[name].shape}"
+                )
+            tensor.copy_(torch.from_numpy(np.array(arrays[name])))
+
+
+class _Capture:
+    """The state and data of one capture while its program is written."""
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        groups: list[Group],
+        group_of: dict[str, int],
+        graph: JointGraph,
+        seed: int,
+    ) -> None:
+        self.graph = graph
+        self.groups = groups
+        self.group_of = group_of
+        self.state: Tensors = []
+        self.data: Tensors = []
+        self.used_data: Tensors = []
+        self.index: dict[str, int] = {}
+        self.program = Program((), ())
+        self.origins: list[str] = []
+        parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
+        for kind, tensors in (("parameter", parameters), ("buffer", buffers)):
+            for name, tensor in tensors.items():
+                self._add_state(MODEL_PREFIX + name, as_stored(tensor, f"{kind} {name}"))
+        for name in self._updated():
+            for role in groups[group_of[name]].roles:
+                shape = parameters[name].shape
+                self._add_state(_slot(role, name), np.zeros(shape, np.float32))
+        self._add_state("step", np.zeros((), np.int32))
+        self._add_state("loss", np.zeros((), np.float32))
+        self.writer = Writer(seed, self._state("step"))
+
+    def write(self) -> None:
+        """Write the whole step and bind every state tensor."""
+        new: dict[str, View] = {}
+        graph, writer = self.graph, self.writer
+        gather = Gather(writer, self._data("order"))
+        inputs, targets = (gather.write(self._data(n), n) for n in ("inputs", "targets"))
+        model = [*graph.trainable, *graph.frozen, *graph.buffers]
+        placeholders = [*(self._state(MODEL_PREFIX + n) for n in model), inputs, targets]
+        loss, *rest = lower_graph(graph, placeholders, writer)
+        gradients = dict(zip(graph.with_gradient, rest, strict=False))
+        buffers = rest[len(gradients) :]
+        new["loss"] = writer.stored(loss, DType.F32, (), Origin("loss"))
+        for name, value in zip(graph.buffers, buffers, strict=True):
+            key = MODEL_PREFIX + name
+            spec = self._state(key)
+            new[key] = writer.stored(value, spec.dtype, spec.shape, Origin(name))
+        row = self._schedule_row()
+        for name in self._updated():
+            group = self.groups[self.group_of[name]]
+            slots = [_slot(role, name) for role in group.roles]
+            parameter, updated = write_update(
+                writer,
+                group,
+                name,
+                row,
+                self._state(MODEL_PREFIX + name),
+                writer.view(gradients[name]),
+                [self._state(slot) for slot in slots],
+            )
+            new[MODEL_PREFIX + name] = parameter
+            new.update(zip(slots, updated, strict=True))
+        b = FoldBuilder(DType.I32, ())
+        advanced = b.iadd(writer.step.load(b, []), b.i32(1))
+        new["step"] = writer.add(b.finish(advanced), Origin("step", "opt"), "step + 1")
+        self._bind(new)
+
+    def _bind(self, new: dict[str, View]) -> None:
+        """Bindings, without the nodes and data tensors that nothing needs."""
+        roots = {v.operand.index for v in new.values() if v.operand.kind is OperandKind.NODE}
+        nodes, self.origins, number = self.writer.pruned(roots)
+        bindings = []
+        for name, _ in self.state:
+            source = new.get(name, self._state(name)).operand
+            index = number[source.index] if source.kind is OperandKind.NODE else source.index
+            bindings.append(Binding(source.kind, index, source.dtype, source.shape))
+        used = sorted({o.index for n in nodes for o in n.operands if o.kind is OperandKind.DATA})
+        place = {old: at for at, old in enumerate(used)}
+        self.used_data = [self.data[old] for old in used]
+        self.program = Program(tuple(_with_data(node, place) for node in nodes), tuple(bindings))
+
+    def _updated(self) -> list[str]:
+        """Parameters that get a gradient and stand in the optimiser."""
+        return [name for name in self.graph.with_gradient if name in self.group_of]
+
+    def _schedule_row(self) -> View:
+        table = self._data("schedule")
+        b = FoldBuilder(DType.F32, (table.shape[1],))
+        step = self.writer.step.load(b, [])
+        value = table.load(b, [b.word_of(step), b.out(0)])
+        return self.writer.add(b.finish(value), Origin("schedule", "opt"), "row")
+
+    def _add_state(self, name: str, array: np.ndarray) -> None:
+        self.index[name] = len(self.state)
+        self.state.append((name, array.copy()))
+
+    def _state(self, name: str) -> View:
+        index = self.index[name]
+        return _whole(OperandKind.STATE, index, self.state[index][1])
+
+    def _data(self, name: str) -> View:
+        index = [n for n, _ in self.data].index(name)
+        return _whole(OperandKind.DATA, index, self.data[index][1])
+
+
+def _whole(kind: OperandKind, index: int, array: np.ndarray) -> View:
+    return View.whole(Operand(kind, index, _DTYPES[array.dtype], array.shape))
+
+
+def _slot(role: str, name: str) -> str:
+    return f"{OPTIMIZER_PREFIX}{role}.{name}"
+
+
+def _specs(tensors: Tensors) -> list[TensorSpec]:
+    return [TensorSpec(name, _DTYPES[array.dtype], array.shape) for name, array in tensors]
+
+
+def _with_data(node: Any, place: dict[int, int]) -> Any:
+    from dataclasses import replace
+
+    return replace(
+        node,
+        operands=tuple(
+            replace(o, index=place[o.index]) if o.kind is OperandKind.DATA else o
+            for o in node.operands
+        ),
+    )
+
+
+def _checked_order(order: np.ndarray, steps: int, batch_size: int, examples: int) -> np.ndarray:
+    if order.shape != (steps, batch_size):
+        raise CaptureError(f"order has shape {order.shape}, expected {(steps, batch_size)}")
+    if order.min() < 0 or order.max() >= examples:
+        raise CaptureError(
+            f"order names examples {order.min()}..{order.max()}, there are {examples}"
+        )
+    if order.dtype not in (np.dtype(np.int32), np.dtype(np.int64)):
+        raise UnsupportedDtype(f"order is {order.dtype}, expected int32")
+    return np.ascontiguousarray(order.astype(np.int32))

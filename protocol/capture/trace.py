@@ -1,0 +1,230 @@
+"""From a module and a loss to the joint graph of forward and backward in core ATen.
+
+Two passes of ``make_fx``: the first runs the module and ``torch.autograd.grad`` on fake tensors,
+the second removes mutation and decomposes. Each operator is stamped with its ``Origin`` on the way:
+forward operators by the module that runs, backward ones by the sequence number that ties an
+autograd node to the operator that created it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.func import functional_call, functionalize
+from torch.fx import GraphModule, Interpreter
+from torch.fx.experimental.proxy_tensor import PythonKeyTracer, make_fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.module_tracker import ModuleTracker
+
+from protocol.capture.decompositions import decomposition_table
+from protocol.capture.errors import Origin
+
+Loss = Callable[[Any, torch.Tensor], torch.Tensor]
+
+_TORCH = str(Path(torch.__file__).parent)
+_HERE = str(Path(__file__).parent)
+
+
+@dataclass(frozen=True)
+class JointGraph:
+    """One step's loss, gradients and new buffers as a graph of core ATen operators.
+
+    Inputs in order: trainable parameters, frozen parameters, buffers, batch inputs, targets.
+    Outputs in order: loss, gradients of ``with_gradient``, then the buffers.
+    """
+
+    module: GraphModule
+    trainable: list[str]
+    frozen: list[str]
+    buffers: list[str]
+    with_gradient: list[str]
+
+
+def trace_joint(
+    model: torch.nn.Module, loss: Loss, inputs: torch.Tensor, targets: torch.Tensor
+) -> JointGraph:
+    """Trace one step on a batch like ``inputs``, ``targets`` (values are not read).
+
+    The mode of the model (train or eval) is kept; autocast, default dtype, TF32 and determinism
+    settings of the calling process have no influence.
+    """
+    parameters = dict(model.named_parameters())
+    trainable = {k: p for k, p in parameters.items() if p.requires_grad}
+    frozen = {k: p for k, p in parameters.items() if not p.requires_grad}
+    buffers = dict(model.named_buffers())
+    recorder = _Recorder(model)
+    used: list[str] = []
+
+    def step(
+        own: list[torch.Tensor],
+        fixed: list[torch.Tensor],
+        kept: list[torch.Tensor],
+        x: torch.Tensor,
+        y: torch.Tensor,
+    ) -> list[torch.Tensor]:
+        own = [p.detach().requires_grad_(True) for p in own]
+        state = dict(zip(buffers, kept, strict=True))
+        weights = dict(zip([*trainable, *frozen], [*own, *fixed], strict=True))
+        with torch.enable_grad(), recorder.forward():
+            output = functional_call(model, (weights, state), (x,), tie_weights=True)
+            value = loss(output, y)
+            recorder.phase = "bwd"
+            # The stub forgets that an unused parameter's gradient is None.
+            gradients: Sequence[Any] = torch.autograd.grad(value, own, allow_unused=True)
+        present = {k: g for k, g in zip(trainable, gradients, strict=True) if g is not None}
+        used[:] = present
+        return [value.detach(), *present.values(), *state.values()]
+
+    arguments = (
+        [p.detach() for p in trainable.values()],
+        [p.detach() for p in frozen.values()],
+        [b.detach() for b in buffers.values()],
+        inputs,
+        targets,
+    )
+    options: dict[str, Any] = {"tracing_mode": "fake", "_allow_non_fake_inputs": True}
+    with _neutral_settings(), recorder.stamping():
+        first = make_fx(step, record_stack_traces=True, **options)(*arguments)
+        replay = _Replay(first, recorder)
+
+        def functional(*flat: Any) -> Any:
+            return replay.run(*flat)
+
+        flat = [*arguments[0], *arguments[1], *arguments[2], *arguments[3:]]
+        placeholders = [n for n in first.graph.nodes if n.op == "placeholder"]
+        assert len(placeholders) == len(flat)
+        second = make_fx(
+            functionalize(functional, remove="mutations"),
+            decomposition_table=decomposition_table(),
+            **options,
+        )(*flat)
+    second.graph.eliminate_dead_code(is_impure_node=_is_buffer_write)
+    return JointGraph(second, list(trainable), list(frozen), list(buffers), used)
+
+
+def _is_buffer_write(node: torch.fx.Node) -> bool:
+    return node.op in ("placeholder", "output")
+
+
+class _Recorder:
+    """Knows the origin of the operator that is being traced, and writes it on each graph node."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.phase = "fwd"
+        self.current: Origin | None = None
+        self._root = type(model).__name__
+        self._tracker: ModuleTracker | None = None  # while the first pass runs
+        self._by_sequence: dict[int, Origin] = {}
+
+    @contextlib.contextmanager
+    def forward(self) -> Iterator[None]:
+        with ModuleTracker() as tracker:
+            self._tracker = tracker
+            yield
+        self._tracker = None
+
+    @contextlib.contextmanager
+    def stamping(self) -> Iterator[None]:
+        original = PythonKeyTracer.create_node
+        recorder = self
+
+        def create_node(self: PythonKeyTracer, kind: str, *args: Any, **kwargs: Any) -> Any:
+            node = original(self, kind, *args, **kwargs)
+            if kind == "call_function":
+                node.meta["origin"] = recorder.origin()
+            return node
+
+        PythonKeyTracer.create_node = create_node  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            PythonKeyTracer.create_node = original  # type: ignore[method-assign]
+
+    def origin(self) -> Origin:
+        if self.current is not None:
+            return self.current
+        if self._tracker is None:
+            return Origin()
+        if self.phase == "fwd":
+            found = Origin(self._module_path(), "fwd", _user_line())
+            # The autograd node of this operator took the number before the next one.
+            # The first to see that number is its operator: others may create no autograd node.
+            self._by_sequence.setdefault(torch._C._autograd._get_sequence_nr() - 1, found)
+            return found
+        node: Any = torch._C._current_autograd_node()  # None before the first backward node
+        number = -1 if node is None else node._sequence_nr()
+        forward = self._by_sequence.get(number, Origin())
+        return Origin(forward.module, "bwd", forward.source)
+
+    def _module_path(self) -> str:
+        assert self._tracker is not None
+        paths = [p for p in self._tracker.parents if p != "Global"]
+        if not paths:
+            return "loss"
+        path = max(paths, key=lambda p: (p.count("."), len(p), p))
+        root, _, rest = path.partition(".")
+        return rest if root == self._root else "loss"
+
+
+class _Replay(Interpreter):
+    """Runs the first graph under the second trace and hands on each node's origin."""
+
+    def __init__(self, graph: GraphModule, recorder: _Recorder) -> None:
+        super().__init__(graph)
+        self._recorder = recorder
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        self._recorder.current = n.meta.get("origin", Origin())
+        return super().run_node(n)
+
+
+def _user_line() -> str:
+    """File, line and code of the innermost frame outside torch and this package."""
+    for frame in reversed(traceback.extract_stack()):
+        if not frame.filename.startswith((_TORCH, _HERE, "<")):
+            code = frame.line or ""
+            code = code if len(code) <= 60 else code[:57] + "..."
+            return f"{Path(frame.filename).name}:{frame.lineno} `{code}`"
+    return ""
+
+
+@contextlib.contextmanager
+def _neutral_settings() -> Iterator[None]:
+    """Hide the process's numeric settings from the trace and restore them afterwards."""
+    default = torch.get_default_dtype()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.set_default_dtype(torch.float32)
+    torch.use_deterministic_algorithms(False)
+    try:
+        with (
+            torch.inference_mode(False),
+            torch.autocast("cpu", enabled=False),
+            sdpa_kernel(SDPBackend.MATH),
+            _without_mkldnn(),
+        ):
+            yield
+    finally:
+        torch.set_default_dtype(default)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+
+
+@contextlib.contextmanager
+def _without_mkldnn() -> Iterator[None]:
+    """Keep fused oneDNN operators out of the graph; their TF32 warning is about other machines."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*TF32.*", category=UserWarning)
+        with torch.backends.mkldnn.flags(enabled=False):
+            yield
+
+
+def input_values(graph: JointGraph) -> Sequence[torch.fx.Node]:
+    """The placeholders of the graph, in the order that ``JointGraph`` gives."""
+    return [n for n in graph.module.graph.nodes if n.op == "placeholder"]
