@@ -70,8 +70,11 @@ contract MerkleHarness {
         Merkle.verifyConsistency(size1, root1, size2, root2, proof);
     }
 
-    /// @notice From each earlier size, and the last one, to the last one: root i belongs to size i + 1.
-    function verifyConsistencies(bytes32[] calldata roots, bytes32[][] calldata proofs) external view {
+    /// @notice From every size up to the last one to the last one: root i belongs to size i + 1.
+    function verifyConsistencies(
+        bytes32[] calldata roots,
+        bytes32[][] calldata proofs
+    ) external view {
         uint64 size = uint64(roots.length);
         for (uint64 i; i < size; ++i) {
             Merkle.verifyConsistency(i + 1, roots[i], size, roots[size - 1], proofs[i]);
@@ -82,7 +85,11 @@ contract MerkleHarness {
         return Merkle.childCount(size);
     }
 
-    function childRange(uint64 lo, uint64 size, uint64 child) external pure returns (uint64, uint64) {
+    function childRange(
+        uint64 lo,
+        uint64 size,
+        uint64 child
+    ) external pure returns (uint64, uint64) {
         return Merkle.childRange(lo, size, child);
     }
 
@@ -129,7 +136,10 @@ contract MerkleHarness {
     }
 
     /// @notice Gas of one recombination, without calldata and the call.
-    function gasOfRecombine(uint64 size, bytes32[] calldata children) external view returns (uint256) {
+    function gasOfRecombine(
+        uint64 size,
+        bytes32[] calldata children
+    ) external view returns (uint256) {
         uint256 before = gasleft();
         Merkle.recombine(size, children);
         return before - gasleft();

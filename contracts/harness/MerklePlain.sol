@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-/// @title The plain twin of the Merkle library's assembly: built-in hashing, and the verifier of RFC 9162 word by word.
+/// @title The plain twin of the Merkle library's assembly: built-in hashing, and the verifier of
+/// RFC 9162 word by word.
 library MerklePlain {
     function leafHash(bytes memory value) internal pure returns (bytes32) {
         return sha256(abi.encodePacked(bytes1(0x00), value));

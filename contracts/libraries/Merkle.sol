@@ -2,12 +2,14 @@
 pragma solidity ^0.8.28;
 
 /// @title RFC 9162 Merkle trees with SHA-256
-/// @notice A leaf is SHA-256(0x00 || value), a node SHA-256(0x01 || left || right); a tree of n > 1 leaves splits at the
-/// largest power of two below n. Sizes and indices must come from the task, never from the party that proves: a root does
-/// not bind its size. `protocol/merkle` is the twin of this library and refuses for the same reasons.
-/// @dev Assembly only where the built-in `sha256(abi.encodePacked(..))` would allocate and copy for each of the hundreds of
-/// nodes that one judgement hashes; `contracts/harness/MerklePlain.sol` is the plain twin. Every call of the precompile
-/// checks its success and the size of its result, so that lack of gas cannot pass for a hash.
+/// @notice A leaf is SHA-256(0x00 || value), a node SHA-256(0x01 || left || right); a tree of n > 1
+/// leaves splits at the largest power of two below n. Sizes and indices must come from the task,
+/// never from the party that proves: a root does not bind its size. `protocol/merkle` is the twin
+/// of this library and refuses for the same reasons.
+/// @dev Assembly only where the built-in `sha256(abi.encodePacked(..))` would allocate and copy for
+/// each of the hundreds of nodes that one judgement hashes; `contracts/harness/MerklePlain.sol` is
+/// the plain twin. Success of every call of the precompile is checked, and the size of its result,
+/// so that lack of gas cannot pass for a hash.
 library Merkle {
     error IndexOutOfRange(uint64 index, uint64 size);
     error WrongProofLength(uint256 expected, uint256 got);
@@ -122,7 +124,8 @@ library Merkle {
     // ------------------------------------------------------------------ consistency
 
     /// @notice Reverts unless the tree (size1, root1) is the beginning of the tree (size2, root2).
-    /// @dev Equal sizes need equal roots and an empty proof. Nothing can be proven about an empty tree.
+    /// @dev Equal sizes need equal roots and an empty proof. Nothing can be proven about an empty
+    /// tree.
     function verifyConsistency(
         uint64 size1,
         bytes32 root1,
@@ -137,8 +140,9 @@ library Merkle {
             if (root1 != root2) revert NewRootMismatch(root1, root2);
             return;
         }
-        // Up to level `shift` the last leaf of the old tree is a right child: the proof starts with the complete subtree
-        // above, unless that is the whole old tree. From there on it goes up as an inclusion proof does.
+        // Up to level `shift` the last leaf of the old tree is a right child: the proof starts with
+        // the complete subtree above, unless that is the whole old tree. From there on it goes up
+        // as an inclusion proof does.
         uint256 shift = _bitLength(size1 & (~size1 + 1)) - 1;
         uint256 index = uint256(size1 - 1) >> shift;
         uint256 inner = _bitLength(index ^ (uint256(size2 - 1) >> shift));
@@ -155,9 +159,11 @@ library Merkle {
 
     // ------------------------------------------------------------------ bisection
 
-    /// @notice Number of children of a node over `size` >= 2 leaves, 2 to 32: a function of the size only.
-    /// @dev The leaves are cut into runs of one width, a power of two; each run is a node of the tree. A single leaf has no
-    /// children: it is opened, not bisected, since a bisection must shrink the range.
+    /// @notice Number of children of a node over `size` >= 2 leaves, 2 to 32: a function of the
+    /// size only.
+    /// @dev The leaves are cut into runs of one width, a power of two; each run is a node of the
+    /// tree. A single leaf has no children: it is opened, not bisected, since a bisection must
+    /// shrink the range.
     function childCount(uint64 size) internal pure returns (uint64) {
         return _ceilDiv(size, _childWidth(size));
     }
@@ -177,13 +183,17 @@ library Merkle {
     }
 
     /// @notice The node over `size` leaves whose children, all of them, have these hashes.
-    function recombine(uint64 size, bytes32[] calldata children) internal view returns (bytes32 node) {
+    function recombine(
+        uint64 size,
+        bytes32[] calldata children
+    ) internal view returns (bytes32 node) {
         uint256 count = childCount(size);
         if (children.length != count) revert WrongChildCount(count, children.length);
         bool ok = true;
         assembly ("memory-safe") {
-            // One free word first: its last byte takes the prefix of the first pair. Every other prefix overwrites a node
-            // that is hashed already; a level is written over the one below it.
+            // One free word first: its last byte takes the prefix of the first pair. Every other
+            // prefix overwrites a node that is hashed already; a level is written over the one
+            // below it.
             let base := add(mload(0x40), 32)
             calldatacopy(base, children.offset, shl(5, count))
             for {
@@ -224,13 +234,14 @@ library Merkle {
         if (got != expected) revert WrongProofLength(expected, got);
     }
 
-    /// @dev Levels below the one where the paths of `index` and of the last leaf meet: each has a sibling. Above it, a level
-    /// has a sibling only where the path is a right child.
+    /// @dev Levels below the one where the paths of `index` and of the last leaf meet: each has a
+    /// sibling. Above it, a level has a sibling only where the path is a right child.
     function _innerLength(uint64 index, uint64 size) private pure returns (uint256) {
         return _bitLength(uint256(index) ^ (uint256(size) - 1));
     }
 
-    /// @dev Hashes from a node up: `inner` levels as the bits of `index` say, then only left siblings.
+    /// @dev Hashes from a node up: `inner` levels as the bits of `index` say, then only left
+    /// siblings.
     function _chain(
         bytes32 node,
         bytes32[] calldata proof,
@@ -239,8 +250,9 @@ library Merkle {
     ) private view returns (bytes32 root) {
         bool ok = true;
         assembly ("memory-safe") {
-            // The two children lie behind the prefix byte, the left one at a multiple of 64, so that bit 5 of an address
-            // tells left from right. Bit 5 of `path` says on which side the node stands at this level.
+            // The two children lie behind the prefix byte, the left one at a multiple of 64, so
+            // that bit 5 of an address tells left from right. Bit 5 of `path` says on which side
+            // the node stands at this level.
             let left := and(add(mload(0x40), 64), not(63))
             let prefix := sub(left, 1)
             mstore8(prefix, 1)

@@ -10,8 +10,8 @@
 
 namespace pinpoint {
 
-// Calls work(i) once for each i < pieces, on at most `threads` threads including the caller's. `work`
-// must not throw. Where the system refuses another thread, those that exist do it all.
+// Calls work(i) once for each i < pieces, on at most `threads` threads including the caller's.
+// `work` must not throw. Where the system refuses another thread, those that exist do it all.
 template <class Work>
 void for_each_piece(size_t pieces, size_t threads, const Work& work) {
   std::atomic<size_t> next{0};

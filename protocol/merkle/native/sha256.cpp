@@ -79,8 +79,8 @@ const Sha256& sha256_select() {
   const std::string name(wanted);
   if (name == "portable") return sha256_portable();
   if (name != "shani") {
-    throw std::invalid_argument("PINPOINT_SHA is \"" + name +
-                                "\", which is no implementation: set portable or shani, or unset it");
+    throw std::invalid_argument("PINPOINT_SHA is \"" + name + "\", which is no implementation: "
+                                "set portable or shani, or unset it");
   }
   if (shani == nullptr) {
     throw std::runtime_error(

@@ -1,7 +1,8 @@
 // SHA-256 with the x86 SHA extensions.
 //
-// Source: the instruction set reference (SHA256RNDS2, SHA256MSG1, SHA256MSG2). The state lives in two
-// registers as the instructions want it, (A,B,E,F) and (C,D,G,H); one step below is four rounds.
+// Source: the instruction set reference (SHA256RNDS2, SHA256MSG1, SHA256MSG2). The state lives in
+// two registers as the instructions want it, (A,B,E,F) and (C,D,G,H); one step below is four
+// rounds.
 #include "sha256.h"
 
 #if defined(__x86_64__)

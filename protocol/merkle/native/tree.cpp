@@ -11,11 +11,12 @@ namespace {
 constexpr uint8_t kLeafPrefix = 0x00;
 constexpr uint8_t kNodePrefix = 0x01;
 
-// Values and nodes that one piece of work covers. A power of two, so that a piece is a whole subtree.
+// Values and nodes that one piece of work covers. A power of two, so that a piece is a whole
+// subtree.
 constexpr size_t kPiece = 1024;
 
-// A message of one prefix byte and `size` bytes, cut where the blocks fall: a first block that starts
-// with the prefix, whole blocks read in place, and one or two last blocks with the padding.
+// A message of one prefix byte and `size` bytes, cut where the blocks fall: a first block that
+// starts with the prefix, whole blocks read in place, and one or two last blocks with the padding.
 struct Message {
   uint8_t head[kBlockBytes];
   uint8_t tail[2 * kBlockBytes];

@@ -1,5 +1,5 @@
-// RFC 9162 Merkle trees over SHA-256: leaf hash SHA-256(0x00 || value), node hash
-// SHA-256(0x01 || left || right), and a ragged right edge: a node without a sibling moves up unchanged.
+// RFC 9162 Merkle trees over SHA-256: leaf hash SHA-256(0x00 || value), node hash SHA-256(0x01 ||
+// left || right), and a ragged right edge: a node without a sibling moves up unchanged.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,8 @@ struct Bytes {
   size_t size;
 };
 
-// Leaf hashes of values first .. first+count-1 of a buffer cut into values of `leaf_size` bytes (the
-// last one of the buffer may be shorter); `out` takes 32 bytes each.
+// Leaf hashes of values first .. first+count-1 of a buffer cut into values of `leaf_size` bytes
+// (the last one of the buffer may be shorter); `out` takes 32 bytes each.
 void hash_leaves(const Sha256& sha, Bytes buffer, size_t leaf_size, size_t first, size_t count,
                  uint8_t* out);
 
