@@ -249,6 +249,8 @@ class ToyExecution:
         self.config = config
         self.toy = single_program() if config.single else counter_program(config)
         self.program = self.toy.program
+        self._readers: dict[int, Read] = {}
+        self._unpacked: dict[tuple[int, OperandKind, int], Words] = {}
         self._outputs: dict[tuple[int, int], bytes] = {}
         self._states: dict[tuple[int, int], bytes] = {}
         self._state_leaves: dict[int, list[bytes]] = {}
@@ -372,18 +374,19 @@ class ToyExecution:
         return leaves
 
     def _reader(self, step: int) -> Read:
-        def read(kind: OperandKind, index: int, address: int) -> int:
+        if step not in self._readers:
+            self._readers[step] = lambda kind, index, at: self._words(step, kind, index)[at]
+        return self._readers[step]
+
+    def _words(self, step: int, kind: OperandKind, index: int) -> Words:
+        """Words of an operand, unpacked once."""
+        key = (step, kind, index)
+        if key not in self._unpacked:
             if kind is NODE:
                 stored, dtype = self.node_output(step, index), self.program.nodes[index].dtype
             elif kind is STATE:
                 stored, dtype = self.state_tensor(step, index), self.toy.state[index].dtype
             else:
-                stored, dtype = self._data[index], self.toy.data[index].dtype
-            at = address * dtype.width
-            return int.from_bytes(stored[at : at + dtype.width], "little")
-
-        return read
-
-    @cached_property
-    def _data(self) -> list[bytes]:
-        return [self.data_tensor(d) for d in range(len(self.toy.data))]
+                stored, dtype = self.data_tensor(index), self.toy.data[index].dtype
+            self._unpacked[key] = unpack(stored, dtype)
+        return self._unpacked[key]
