@@ -22,8 +22,9 @@ class TaskPhase(IntEnum):
     OVERDUE = 5
     SUBMITTED = 6
     VACANT = 7
-    FINALISED = 8
-    REFUNDED = 9
+    LAPSED = 8
+    FINALISED = 9
+    REFUNDED = 10
 
 
 class ClaimPhase(IntEnum):
@@ -91,7 +92,6 @@ class TaskView:
     reveal_end: int
     run_end: int
     reopen_end: int
-    lowest: int
     price: int
     required_stake: int
     deposit: int
@@ -114,11 +114,9 @@ class ClaimView:
     round: int
     open_disputes: int
     attested: int
+    drawn: bool
     submitted_at: int
-    weights_at: int
     target_block: int
-    stake: int
-    price: int
     verifiers: tuple[str, ...]
     segments: tuple[int, ...]
 
