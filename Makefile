@@ -92,11 +92,11 @@ devnet: $(NODE_DEV) ## a local Hardhat node at 127.0.0.1:8545
 demo: native ## a task from posting to a convicted cheat, on an embedded chain
 	$(VENV)/bin/pinpoint demo
 
-gas: setup ## measure gas and code sizes and compare them with the committed table
-	$(PY) scripts/gas.py
+gas: setup ## measure gas: every scripts/gas*.py
+	@for script in scripts/gas*.py; do echo "$$script" >&2; $(PY) "$$script"; done
 
-bench: native ## training throughput against stock PyTorch
-	$(PY) scripts/bench.py
+bench: native ## measure speed: every scripts/bench*.py
+	@for script in scripts/bench*.py; do echo "$$script" >&2; $(PY) "$$script"; done
 
 clean: ## remove what can be built again; keeps .venv and node_modules
 	rm -rf build dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis artifacts cache
