@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     from protocol.chain.deployment import Deployment
 
+BLOCKHASHES = 256
+"""Blocks whose hash a contract can still ask for."""
+
 
 @dataclass
 class DisputeRecord:
@@ -58,6 +61,8 @@ class Book:
     tasks: dict[bytes, tuple[Terms, str]] = field(default_factory=dict)
     claims: dict[bytes, bytes] = field(default_factory=dict)  # claim -> task
     disputes: dict[bytes, DisputeRecord] = field(default_factory=dict)
+    commitments: set[bytes] = field(default_factory=set)  # of openings, opened or not
+    drawn: set[bytes] = field(default_factory=set)  # claims
     fallen: dict[bytes, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -67,6 +72,7 @@ class Reader:
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
         self._chain = deployment.chain
+        self._watched = (deployment.market, deployment.claims, deployment.dispute)
         self._next_block = 0
         self._book = Book()
 
@@ -79,6 +85,25 @@ class Reader:
     def now(self) -> int:
         """Time of the latest block, seconds."""
         return self._chain.now()
+
+    def block_number(self) -> int:
+        """Number of the latest block."""
+        return self._chain.w3.eth.block_number
+
+    def bid_commitment(
+        self, task_id: bytes, round_: int, bidder: str, price: int, salt: bytes
+    ) -> bytes:
+        """What a sealed bid commits to."""
+        commitment: bytes = self._call(
+            self._deployment.market, "bidCommitment", task_id, round_, bidder, price, salt
+        )
+        return commitment
+
+    def is_draw_over(self, claim_id: bytes, claim: ClaimView) -> bool:
+        """Whether verifiers were drawn, or none can be drawn any more."""
+        if claim_id in self.book.drawn:
+            return True
+        return self.block_number() > claim.target_block + 2 * BLOCKHASHES
 
     def task(self, task_id: bytes) -> TaskView:
         """A task as it stands."""
@@ -131,6 +156,17 @@ class Reader:
         shape = self.shape(dispute_id)
         return Situation(position, self.facts(claim), segment, trace, fold, shape, opened)
 
+    def is_committed(self, commitment: bytes) -> bool:
+        """Whether an opening was committed under this commitment."""
+        return commitment in self.book.commitments
+
+    def may_open(self, opener: str, commitment: bytes) -> bool:
+        """Whether a committed opening is old enough to be opened in the next block."""
+        _, bond, committed_at = self._call(
+            self._deployment.dispute, "commitmentOf", opener, commitment
+        )
+        return bond > 0 and self.block_number() >= committed_at
+
     def disputes_of(self, claim_id: bytes) -> list[DisputeRecord]:
         """Disputes of a claim in the order of opening."""
         return [d for d in self.book.disputes.values() if d.claim_id == claim_id]
@@ -142,7 +178,7 @@ class Reader:
         latest = self._chain.w3.eth.block_number
         if latest < self._next_block:
             return
-        for contract in (self._deployment.market, self._deployment.dispute):
+        for contract in self._watched:
             logs = self._chain.w3.eth.get_logs(
                 {
                     "address": contract.address,
@@ -165,8 +201,14 @@ class Reader:
             book.tasks[args["taskId"]] = (Terms(*_flat(args["terms"])), args["uri"])
         elif name == "ClaimSubmitted":
             book.claims[args["claimId"]] = args["taskId"]
+        elif name == "VerifiersDrawn":
+            book.drawn.add(args["claimId"])
         elif name == "ClaimFallen":
             book.fallen[args["claimId"]] = dict(args)
+        elif name == "OpeningCommitted":
+            book.commitments.add(args["commitment"])
+        elif name == "CommitmentReclaimed":
+            book.commitments.discard(args["commitment"])
         elif name == "DisputeOpened":
             book.disputes[args["disputeId"]] = DisputeRecord(
                 args["disputeId"], args["claimId"], args["opener"], args["segment"]

@@ -1,0 +1,96 @@
+"""Tasks and states in the content store, each object under the root that the chain names.
+
+A task needs no address of its own: the manifest lies under its hash, the program's leaves, the data
+and the initial state under the roots in the task's terms. Whatever a stranger put there is checked
+before use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from protocol.chain.market import Terms
+from protocol.program.canonical import MalformedBytes, decode_program
+from protocol.program.manifest import MAX_MANIFEST_BYTES, Manifest, ManifestError
+from protocol.program.node import TensorSpec
+from protocol.storage import ContentMissing, ContentStore, ContentWrong
+from protocol.training.task import Task, TaskError
+from protocol.training.tensors import Tensor
+
+
+class TaskRefused(ValueError):
+    """A posted task that an agent will not touch; the message says why."""
+
+
+def publish_task(store: ContentStore, task: Task) -> None:
+    """Put everything that a solver needs into the store; a second time changes nothing."""
+    store.put(task.manifest.to_bytes())
+    store.put_leaves(task.program_leaves)
+    publish_tensors(store, task.state_leaves, task.state)
+    if task.data:
+        publish_tensors(store, task.data_leaves, task.data)
+
+
+def publish_tensors(
+    store: ContentStore, leaves: Sequence[bytes], tensors: Sequence[Tensor]
+) -> None:
+    """Put tensors and the leaves of the tree over their roots."""
+    for tensor in tensors:
+        store.put_tensor(tensor.tobytes())
+    store.put_leaves(leaves)
+
+
+def fetch_task(store: ContentStore, terms: Terms) -> Task:
+    """The task that ``terms`` name, validated. TaskRefused when anything is missing or wrong."""
+    try:
+        manifest = Manifest.from_bytes(store.get(terms.manifest_root, MAX_MANIFEST_BYTES))
+        _compare(terms, manifest)
+        leaves = store.get_leaves(manifest.program_root)
+        program = decode_program(leaves, manifest.nodes)
+        state = fetch_tensors(store, manifest.initial_state_root, manifest.state)
+        data = fetch_tensors(store, manifest.data_root, manifest.data) if manifest.data else []
+        task = Task(manifest, program, tuple(state), tuple(data))
+        task.check()
+    except (ContentMissing, ContentWrong) as error:
+        raise TaskRefused(f"the task's files are not to be had: {error}") from error
+    except (ManifestError, MalformedBytes, TaskError, ValueError) as error:
+        raise TaskRefused(f"the task is not valid: {error}") from error
+    return task
+
+
+def fetch_tensors(store: ContentStore, root: bytes, specs: Sequence[TensorSpec]) -> list[Tensor]:
+    """The tensors below a state or data root. ContentMissing, ContentWrong."""
+    leaves = store.get_leaves(root)
+    if len(leaves) != len(specs):
+        raise ContentWrong(f"{len(leaves)} tensors below {root.hex()}, expected {len(specs)}")
+    tensors = []
+    for leaf, spec in zip(leaves, specs, strict=True):
+        stored = store.get_tensor(leaf, spec.nbytes)
+        tensors.append(np.frombuffer(stored, spec.dtype.numpy).reshape(spec.shape))
+    return tensors
+
+
+def _compare(terms: Terms, manifest: Manifest) -> None:
+    """The chain's terms and the manifest must say the same."""
+    stated: dict[str, tuple[bytes | int, bytes | int]] = {
+        "program root": (terms.program_root, manifest.program_root),
+        "data root": (terms.data_root, manifest.data_root),
+        "initial state root": (terms.initial_state_root, manifest.initial_state_root),
+        "steps": (terms.steps, manifest.steps),
+        "interval": (terms.interval, manifest.interval),
+        "node count": (terms.node_count, manifest.nodes),
+        "state count": (terms.state_count, len(manifest.state)),
+        "data count": (terms.data_count, len(manifest.data)),
+    }
+    for what, (on_chain, in_manifest) in stated.items():
+        if on_chain != in_manifest:
+            raise TaskRefused(
+                f"the {what} is {_show(on_chain)} on chain and {_show(in_manifest)} in the "
+                "manifest: the requester posted terms of another task"
+            )
+
+
+def _show(value: bytes | int) -> str:
+    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)

@@ -1,0 +1,109 @@
+"""The requester: posts a task, drives its auction and refund, fetches the trained model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocol.agents.bundle import fetch_tensors, publish_task
+from protocol.agents.duties import Duty, requester_duty
+from protocol.agents.reader import Reader
+from protocol.agents.sender import Sender
+from protocol.chain.market import ClaimPhase, TaskPhase, Terms
+from protocol.storage import ContentStore
+from protocol.training.task import Task
+from protocol.training.tensors import Tensor
+
+
+class NotFinal(RuntimeError):
+    """The task has no final result (yet)."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a requester pays and how long things may take. Token wei and seconds."""
+
+    max_reward: int
+    value_at_risk: int
+    verifier_fee: int
+    verifiers: int
+    segments_per_verifier: int
+    bid_seconds: int
+    reveal_seconds: int
+    run_seconds: int
+    window_seconds: int
+    segment_seconds: int
+    trace_seconds: int
+
+
+class Requester:
+    """Posts tasks of one account and looks after them. ``tick`` does what is due now."""
+
+    def __init__(self, reader: Reader, sender: Sender, store: ContentStore) -> None:
+        self._reader = reader
+        self._sender = sender
+        self._store = store
+
+    def post(self, task: Task, offer: Offer) -> bytes:
+        """Publish and post a task; its id. Raises Reverted."""
+        publish_task(self._store, task)
+        terms = terms_of(task, offer)
+        known = set(self._reader.book.tasks)
+        uri = f"sha256:{task.manifest.root.hex()}"
+        self._sender.market("post", terms.to_tuple(), uri)
+        (task_id,) = set(self._reader.book.tasks) - known
+        return task_id
+
+    def tick(self) -> bool:
+        """Do the first thing that is due for a task of this account; whether there was one."""
+        for task_id in list(self._reader.book.tasks):
+            view = self._reader.task(task_id)
+            if view.requester != self._sender.account:
+                continue
+            duty = requester_duty(view)
+            if duty in (Duty.ASSIGN, Duty.VOID, Duty.EXPIRE, Duty.REFUND):
+                self._sender.market(duty.value, task_id)
+                return True
+        return False
+
+    def result(self, task: Task, task_id: bytes) -> list[Tensor]:
+        """The final state of a finalised task, checked against the claim's result root.
+
+        Raises:
+            NotFinal: The task is not finalised.
+            ContentMissing, ContentWrong: The result is not served.
+        """
+        view = self._reader.task(task_id)
+        if view.phase is not TaskPhase.FINALISED:
+            raise NotFinal(f"task 0x{task_id.hex()} is {view.phase.name}, expected FINALISED")
+        claim = self._reader.claim(view.claim_id)
+        if claim.phase is not ClaimPhase.FINALISED:
+            raise NotFinal(f"claim 0x{view.claim_id.hex()} is {claim.phase.name}")
+        facts = self._reader.facts(view.claim_id)
+        return fetch_tensors(self._store, facts.result_root, task.manifest.state)
+
+
+def terms_of(task: Task, offer: Offer) -> Terms:
+    """The terms of a task under an offer."""
+    manifest = task.manifest
+    return Terms(
+        manifest.program_root,
+        manifest.data_root,
+        manifest.initial_state_root,
+        manifest.root,
+        manifest.steps,
+        manifest.interval,
+        manifest.nodes,
+        len(manifest.state),
+        len(manifest.data),
+        offer.max_reward,
+        offer.value_at_risk,
+        offer.verifier_fee,
+        offer.verifiers,
+        offer.segments_per_verifier,
+        offer.bid_seconds,
+        offer.reveal_seconds,
+        offer.run_seconds,
+        offer.window_seconds,
+        offer.segment_seconds,
+        offer.trace_seconds,
+    )
