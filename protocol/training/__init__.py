@@ -1,0 +1,28 @@
+"""Training as the task says: run steps, checkpoint, resume, execute a segment again.
+
+Read in this order: `tensors`, `task`, `hooks`, `step`, `checkpoints`, `trainer`, `replay`.
+"""
+
+from protocol.training.checkpoints import CheckpointError, CheckpointFolder, Checkpoints
+from protocol.training.hooks import Hooks
+from protocol.training.replay import Replay
+from protocol.training.step import StepRunner
+from protocol.training.task import Task, TaskError
+from protocol.training.tensors import Tensor, TensorError, state_root
+from protocol.training.trainer import Progress, Trainer
+
+__all__ = [
+    "CheckpointError",
+    "CheckpointFolder",
+    "Checkpoints",
+    "Hooks",
+    "Progress",
+    "Replay",
+    "StepRunner",
+    "Task",
+    "TaskError",
+    "Tensor",
+    "TensorError",
+    "Trainer",
+    "state_root",
+]

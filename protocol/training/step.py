@@ -1,0 +1,152 @@
+"""One training step: the nodes in order, then the bindings. Outputs are freed at their last use."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
+
+from protocol.kernels.executor import Executor
+from protocol.program.canonical import encode_node
+from protocol.program.isa import DType
+from protocol.program.node import Node, Operand, OperandKind, Program
+from protocol.training.hooks import Hooks
+from protocol.training.tensors import Tensor, roots_of
+
+
+class StepRunner:
+    """Runs steps of one program.
+
+    Keeps the buffers of freed outputs for the next nodes and steps: fresh memory costs a page
+    fault per 4 KiB, which elementwise nodes would feel.
+
+    Args:
+        program: a validated program.
+        executor: computes the nodes.
+        hooks: what a dishonest run changes; default: nothing.
+    """
+
+    def __init__(
+        self, program: Program, executor: Executor | None = None, hooks: Hooks | None = None
+    ) -> None:
+        self.program = program
+        self.executor = Executor() if executor is None else executor
+        self.hooks = Hooks() if hooks is None else hooks
+        self._encoded = [encode_node(node) for node in program.nodes]
+        self._dead_after = _dead_after(program)
+        self._spare: defaultdict[int, list[Tensor]] = defaultdict(list)
+
+    def run(
+        self,
+        step: int,
+        state: Sequence[Tensor],
+        data: Sequence[Tensor],
+        observe: Callable[[int, Tensor], None] | None = None,
+    ) -> list[Tensor]:
+        """The state after global step ``step``, from the state before it.
+
+        Args:
+            step: for the hooks only: the program reads the step from its state.
+            state: the tensors before the step; they are not changed, and may be returned.
+            data: the data tensors.
+            observe: called with each node's index and output, which it may read but not keep.
+        """
+        outputs: dict[int, Tensor] = {}
+        for index in range(len(self.program.nodes)):
+            outputs[index] = self._compute(index, step, state, data, outputs)
+            if observe is not None:
+                observe(index, outputs[index])
+            for dead in self._dead_after[index]:
+                self._recycle(outputs.pop(dead))
+        after = []
+        for index, binding in enumerate(self.program.bindings):
+            is_node = binding.kind is OperandKind.NODE
+            tensor = outputs[binding.index] if is_node else state[binding.index]
+            tensor = self.hooks.next_state(step, index, tensor)
+            tensor.flags.writeable = False
+            after.append(tensor)
+        return after
+
+    def trace(
+        self, step: int, state: Sequence[Tensor], data: Sequence[Tensor]
+    ) -> tuple[list[bytes], list[Tensor]]:
+        """Tensor roots of all node outputs of the step, and the state after it."""
+        roots: list[bytes] = []
+        threads = self.executor.threads
+        after = self.run(
+            step, state, data, lambda _, output: roots.extend(roots_of([output], threads))
+        )
+        return roots, after
+
+    def outputs(
+        self, step: int, state: Sequence[Tensor], data: Sequence[Tensor], wanted: Collection[int]
+    ) -> dict[int, Tensor]:
+        """The outputs of the ``wanted`` nodes in the step; nodes after the last one do not run."""
+        outputs: dict[int, Tensor] = {}
+        for index in range(max(wanted, default=-1) + 1):
+            outputs[index] = self._compute(index, step, state, data, outputs)
+            for dead in self._dead_after[index]:
+                if dead not in wanted:
+                    self._recycle(outputs.pop(dead))
+        return {index: outputs[index] for index in wanted}
+
+    def operands(
+        self,
+        node: Node,
+        step: int,
+        state: Sequence[Tensor],
+        data: Sequence[Tensor],
+        outputs: dict[int, Tensor],
+    ) -> list[Tensor]:
+        """The tensors that ``node`` reads in the step, given the outputs of earlier nodes."""
+
+        def find(operand: Operand) -> Tensor:
+            if operand.kind is OperandKind.NODE:
+                return outputs[operand.index]
+            if operand.kind is OperandKind.STATE:
+                return state[operand.index]
+            return self.hooks.data_tensor(step, operand.index, data[operand.index])
+
+        return [find(operand) for operand in node.operands]
+
+    def _compute(
+        self,
+        index: int,
+        step: int,
+        state: Sequence[Tensor],
+        data: Sequence[Tensor],
+        outputs: dict[int, Tensor],
+    ) -> Tensor:
+        node = self.program.nodes[index]
+        operands = self.operands(node, step, state, data, outputs)
+        out = self._buffer(node.dtype, node.shape)
+        self.executor.run(node, operands, out, encoded=self._encoded[index])
+        return self.hooks.node_output(step, index, out)
+
+    def _buffer(self, dtype: DType, shape: tuple[int, ...]) -> Tensor:
+        nbytes = math.prod(shape) * dtype.width
+        spare = self._spare[nbytes]
+        raw = spare.pop() if spare else np.empty(nbytes, np.uint8)
+        return raw.view(dtype.numpy).reshape(shape)
+
+    def _recycle(self, tensor: Tensor) -> None:
+        raw = tensor.base
+        # Only what `_buffer` made: a hook may have put a tensor of its own here.
+        if isinstance(raw, np.ndarray) and raw.dtype == np.uint8 and tensor.flags.writeable:
+            self._spare[tensor.nbytes].append(raw)
+
+
+def _dead_after(program: Program) -> list[list[int]]:
+    """For each node, the outputs that nothing reads after it; bound outputs never die."""
+    last: dict[int, int] = {index: index for index in range(len(program.nodes))}
+    for index, operand in program.consumers():
+        if operand.kind is OperandKind.NODE:
+            last[operand.index] = index
+    bound = {b.index for b in program.bindings if b.kind is OperandKind.NODE}
+    dead: list[list[int]] = [[] for _ in program.nodes]
+    for index, at in last.items():
+        if index not in bound:
+            dead[at].append(index)
+    return dead

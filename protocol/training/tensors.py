@@ -1,0 +1,125 @@
+"""Lists of tensors in safetensors files, read strictly and written atomically; their roots.
+
+Tensors are numpy arrays of the stored little-endian form, row-major. A file holds `<prefix>.0`,
+`<prefix>.1`, ...: the order and the names that people read are in the manifest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from protocol.merkle import root_of_leaves, tensor_roots
+from protocol.program.isa import CANONICAL_NAN, DType
+from protocol.program.node import TensorSpec
+
+Tensor = NDArray[Any]
+
+_FILE_DTYPES: Final = {DType.F32: "F32", DType.I32: "I32", DType.U8: "U8"}
+_SIGNLESS: Final = 0x7FFFFFFF
+_INFINITY: Final = 0x7F800000
+
+
+class TensorError(ValueError):
+    """A tensor, or a file of tensors, is not what the specification or manifest says."""
+
+
+def check_tensor(tensor: Tensor, spec: TensorSpec) -> None:
+    """TensorError unless dtype, shape and layout are those of ``spec`` and every NaN is canonical.
+
+    Another NaN would be copied by an honest kernel and canonicalised by the judge.
+    """
+    if tensor.dtype != np.dtype(spec.dtype.numpy):
+        raise TensorError(
+            f"tensor {spec.name} has dtype {tensor.dtype}, expected {np.dtype(spec.dtype.numpy)}"
+        )
+    if tensor.shape != spec.shape:
+        raise TensorError(f"tensor {spec.name} has shape {tensor.shape}, expected {spec.shape}")
+    if not tensor.flags.c_contiguous:
+        raise TensorError(
+            f"tensor {spec.name} is not row-major: pass numpy.ascontiguousarray of it"
+        )
+    if spec.dtype is DType.F32:
+        words = tensor.reshape(-1).view("<u4")
+        foreign = ((words & _SIGNLESS) > _INFINITY) & (words != CANONICAL_NAN)
+        if foreign.any():
+            at = int(np.flatnonzero(foreign)[0])
+            raise TensorError(
+                f"tensor {spec.name} holds the NaN {int(words[at]):#010x} at element {at}, "
+                f"only {CANONICAL_NAN:#010x} is allowed: replace it"
+            )
+
+
+def read_tensors(path: Path, prefix: str, specs: Sequence[TensorSpec]) -> list[Tensor]:
+    """The tensors of a file, in order, read-only. TensorError unless exactly those of ``specs``.
+
+    Names, dtypes and shapes are compared before any tensor is read.
+    """
+    names = [f"{prefix}.{index}" for index in range(len(specs))]
+    try:
+        with safe_open(path, framework="numpy") as file:
+            if sorted(file.keys()) != sorted(names):
+                raise TensorError(
+                    f"{path.name} holds {len(file.keys())} tensors, expected exactly "
+                    f"{prefix}.0 to {prefix}.{len(specs) - 1}"
+                )
+            for name, spec in zip(names, specs, strict=True):
+                part = file.get_slice(name)
+                got = (part.get_dtype(), tuple(part.get_shape()))
+                expected = (_FILE_DTYPES[spec.dtype], spec.shape)
+                if got != expected:
+                    raise TensorError(
+                        f"{path.name}: {name} ({spec.name}) has dtype and shape {got}, "
+                        f"the manifest says {expected}"
+                    )
+            tensors = [np.ascontiguousarray(file.get_tensor(name)) for name in names]
+    except (SafetensorError, OSError) as error:
+        raise TensorError(f"cannot read {path}: {error}") from error
+    for index, spec in enumerate(specs):
+        tensors[index] = tensors[index].reshape(spec.shape)
+        check_tensor(tensors[index], spec)
+        tensors[index].flags.writeable = False
+    return tensors
+
+
+def write_tensors(path: Path, prefix: str, tensors: Sequence[Tensor]) -> None:
+    """Write a file that `read_tensors` reads; it is there whole, on disk, or not at all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    save_file({f"{prefix}.{index}": tensor for index, tensor in enumerate(tensors)}, partial)
+    put_in_place(partial, path)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a small file; it is there whole, on disk, or not at all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    partial.write_bytes(data)
+    put_in_place(partial, path)
+
+
+def put_in_place(partial: Path, path: Path) -> None:
+    """Rename ``partial`` to ``path`` after its bytes, and before its name, are on disk."""
+    for target in (partial, path.parent):
+        if target is not partial:
+            os.replace(partial, path)  # noqa: PTH105 - the line that a crash test stops at
+        descriptor = os.open(target, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def roots_of(tensors: Sequence[Tensor], threads: int = 1) -> list[bytes]:
+    """Tensor root of each tensor: the leaves of a state or data tree."""
+    return tensor_roots(tensors, threads=threads) if tensors else []
+
+
+def state_root(tensors: Sequence[Tensor], threads: int = 1) -> bytes:
+    """Root of a state, 32 bytes."""
+    return root_of_leaves(roots_of(tensors, threads))
