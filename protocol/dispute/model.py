@@ -18,7 +18,7 @@ from eth_utils.crypto import keccak
 from protocol.dispute.claims import Claims, Vault
 from protocol.dispute.clock import ChessClock
 from protocol.dispute.judge import Judge, ReferenceJudge
-from protocol.dispute.moves import Move
+from protocol.dispute.moves import Move, PositionMove
 from protocol.dispute.queue import WorkQueue
 from protocol.dispute.refusal import require
 from protocol.dispute.situation import Opened, Situation
@@ -38,6 +38,7 @@ from protocol.dispute.state import (
     side_of,
     trace_path,
 )
+from protocol.dispute.turns import REQUIRED
 
 ONE: Final = 10**18
 
@@ -208,18 +209,20 @@ class Model:
     # ------------------------------------------------------------------ what all rules share
 
     def enter(
-        self, dispute_id: bytes, expected: bytes, state: DisputeState, sender: str, now: int
+        self, dispute_id: bytes, move: PositionMove, sender: str, now: int
     ) -> tuple[Record, ClaimFacts]:
         """The checks of every move within a dispute."""
         d = self.record(dispute_id)
-        require(d.state is state, "WrongState", state, d.state)
-        side = side_of(state)
+        required = REQUIRED[type(move)]
+        require(d.state in required, "WrongState", required[0], d.state)
+        side = side_of(d.state)
         require(side is Side.SOLVER or sender == d.opener, "NotOpener", d.opener, sender)
         require(now >= d.clock.turn_start, "NotStarted", d.clock.turn_start, now)
         deadline = d.clock.deadline(side, self.parameters.grace_seconds)
         require(now < deadline, "DeadlinePassed", deadline, now)
-        got = self.position(dispute_id).hash()
-        require(got == expected, "StalePosition", expected.hex(), got.hex())
+        actual = self.position(dispute_id).hash()
+        current = actual == move.expected
+        require(current, "StalePosition", actual.hex(), move.expected.hex())
         require(self.claims.is_disputable(d.claim_id), "ClaimNotDisputable", d.claim_id.hex())
         return d, self.claims.facts_of(d.claim_id)
 

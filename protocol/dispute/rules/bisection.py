@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 from protocol.dispute.model import Model, Record
 from protocol.dispute.moves import Bisect, OpenChunk, OpenTensor, OpenTerm, Pick, Reveal
@@ -16,6 +15,7 @@ from protocol.dispute.rules.checks import check_inclusion, check_length
 from protocol.dispute.rules.descent import Next, after_segment, after_step
 from protocol.dispute.situation import Opened
 from protocol.dispute.state import ClaimFacts, DisputeState, Level
+from protocol.dispute.turns import STATE_OF_LEVEL
 from protocol.merkle import (
     ProofError,
     child_range,
@@ -25,21 +25,12 @@ from protocol.merkle import (
     recombine,
 )
 
-STATE_OF_LEVEL: Final = {
-    Level.SEGMENT: DisputeState.POINT_STEP,
-    Level.TRACE: DisputeState.BRANCH,
-    Level.POST_STATE: DisputeState.BRANCH,
-    Level.TENSOR: DisputeState.POINT_CHUNK,
-    Level.FOLD: DisputeState.POINT_TERM,
-}
-"""Where a level may be bisected. The log's bisection starts with the opening only."""
-
 
 def bisect(model: Model, dispute_id: bytes, move: Bisect, sender: str, now: int) -> None:
     """Start at the root of the level's tree."""
-    require(move.level in STATE_OF_LEVEL, "WrongLevel", move.level)
-    state = STATE_OF_LEVEL[move.level]
-    d, facts = model.enter(dispute_id, move.expected, state, sender, now)
+    d, facts = model.enter(dispute_id, move, sender, now)
+    fits = STATE_OF_LEVEL.get(move.level) is d.state
+    require(fits, "WrongLevel", move.level, d.state)
     size, root = _tree(model, d, facts, move.level)
     d = replace(d, level=move.level, lo=0, size=size, subroot=root)
     _descend(model, dispute_id, d, facts, now)
@@ -47,7 +38,7 @@ def bisect(model: Model, dispute_id: bytes, move: Bisect, sender: str, now: int)
 
 def reveal(model: Model, dispute_id: bytes, move: Reveal, sender: str, now: int) -> None:
     """All children of the range."""
-    d, _ = model.enter(dispute_id, move.expected, DisputeState.REVEAL, sender, now)
+    d, _ = model.enter(dispute_id, move, sender, now)
     _check_children(d, move.children)
     model.opened[dispute_id] = Opened(children=move.children)
     model.turn(dispute_id, d, DisputeState.PICK, now, 0)
@@ -55,7 +46,7 @@ def reveal(model: Model, dispute_id: bytes, move: Reveal, sender: str, now: int)
 
 def pick(model: Model, dispute_id: bytes, move: Pick, sender: str, now: int) -> None:
     """One child of the range, strictly smaller."""
-    d, facts = model.enter(dispute_id, move.expected, DisputeState.PICK, sender, now)
+    d, facts = model.enter(dispute_id, move, sender, now)
     _check_children(d, move.children)
     try:
         lo, size = child_range(d.lo, d.size, move.child)
@@ -69,7 +60,7 @@ def pick(model: Model, dispute_id: bytes, move: Pick, sender: str, now: int) -> 
 
 def open_tensor(model: Model, dispute_id: bytes, move: OpenTensor, sender: str, now: int) -> None:
     """The root of the pointed node's output."""
-    d, facts = model.enter(dispute_id, move.expected, DisputeState.NEED_TENSOR, sender, now)
+    d, facts = model.enter(dispute_id, move, sender, now)
     trace = model.trace_root(d).root
     check_inclusion(trace, move.tensor_root, d.node, facts.node_count, move.trace_proof)
     size = chunk_count(d.shape.numel, d.shape.width)
@@ -79,7 +70,7 @@ def open_tensor(model: Model, dispute_id: bytes, move: OpenTensor, sender: str, 
 
 def open_chunk(model: Model, dispute_id: bytes, move: OpenChunk, sender: str, now: int) -> None:
     """The bytes of the bisected chunk."""
-    d, _ = model.enter(dispute_id, move.expected, DisputeState.NEED_CHUNK, sender, now)
+    d, _ = model.enter(dispute_id, move, sender, now)
     _check_leaf(d, chunk_length(d.shape.numel, d.shape.width, d.lo), move.chunk)
     model.opened[dispute_id] = Opened(chunk=move.chunk)
     model.turn(dispute_id, d, DisputeState.POINT_ELEMENT, now, 0)
@@ -87,7 +78,7 @@ def open_chunk(model: Model, dispute_id: bytes, move: OpenChunk, sender: str, no
 
 def open_term(model: Model, dispute_id: bytes, move: OpenTerm, sender: str, now: int) -> None:
     """The words of the bisected term."""
-    d, _ = model.enter(dispute_id, move.expected, DisputeState.NEED_TERM, sender, now)
+    d, _ = model.enter(dispute_id, move, sender, now)
     _check_leaf(d, 4 * (1 + d.shape.loads), move.leaf)
     model.opened[dispute_id] = Opened(leaf=move.leaf)
     model.turn(dispute_id, d, DisputeState.POINT_KIND, now, 0)

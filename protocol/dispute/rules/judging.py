@@ -28,7 +28,7 @@ def answer_binding(
     model: Model, dispute_id: bytes, move: AnswerBinding, sender: str, now: int
 ) -> None:
     """The state tensor's root must be its source's."""
-    d, facts = model.enter(dispute_id, move.expected, DisputeState.ANSWER_BINDING, sender, now)
+    d, facts = model.enter(dispute_id, move, sender, now)
     leaves = facts.node_count + facts.state_count
     index = facts.node_count + d.binding
     check_inclusion(facts.program_root, move.binding, index, leaves, move.program_proof)
@@ -46,7 +46,7 @@ def judge_arithmetic(
     model: Model, dispute_id: bytes, move: JudgeArithmetic, sender: str, now: int
 ) -> None:
     """The body, run once on the words of the leaf, must give the leaf's accumulator."""
-    d, _ = model.enter(dispute_id, move.expected, DisputeState.JUDGE, sender, now)
+    d, _ = model.enter(dispute_id, move, sender, now)
     require(d.kind == ARITHMETIC, "WrongKind", d.kind, ARITHMETIC)
     _check_descriptor(d, move.node)
     _check_term(model, d, d.term, move.leaf, move.leaf_proof)
@@ -63,7 +63,7 @@ def judge_arithmetic(
 
 def judge_load(model: Model, dispute_id: bytes, move: JudgeLoad, sender: str, now: int) -> None:
     """The word in the leaf must be the operand's element, or the fill word out of bounds."""
-    d, facts = model.enter(dispute_id, move.expected, DisputeState.JUDGE, sender, now)
+    d, facts = model.enter(dispute_id, move, sender, now)
     require(d.kind != ARITHMETIC, "WrongKind", d.kind, 0)
     _check_descriptor(d, move.node)
     _check_term(model, d, d.term, move.leaf, move.leaf_proof)

@@ -25,7 +25,7 @@ from protocol.dispute.state import ARITHMETIC, ClaimFacts, DisputeState
 
 def point_step(model: Model, dispute_id: bytes, move: PointStep, sender: str, now: int) -> None:
     """Step t of the segment."""
-    d, facts = model.enter(dispute_id, move.expected, DisputeState.POINT_STEP, sender, now)
+    d, facts = model.enter(dispute_id, move, sender, now)
     length = facts.segment_length(d.segment)
     require(move.t < length, "StepOutOfRange", move.t, length)
     d = replace(d, step=facts.first_step(d.segment) + move.t)
@@ -37,7 +37,7 @@ def point_binding(
     model: Model, dispute_id: bytes, move: PointBinding, sender: str, now: int
 ) -> None:
     """Branch STATE."""
-    d, facts = model.enter(dispute_id, move.expected, DisputeState.BRANCH, sender, now)
+    d, facts = model.enter(dispute_id, move, sender, now)
     require(move.q < facts.state_count, "BindingOutOfRange", move.q, facts.state_count)
     model.turn(dispute_id, replace(d, binding=move.q), DisputeState.ANSWER_BINDING, now, 0)
 
@@ -46,18 +46,15 @@ def point_element(
     model: Model, dispute_id: bytes, move: PointElement, sender: str, now: int
 ) -> None:
     """Branch TRACE, node and element at once."""
-    d, facts = model.enter(dispute_id, move.expected, DisputeState.BRANCH, sender, now)
+    d, facts = model.enter(dispute_id, move, sender, now)
     d = _bound(model, d, facts, move.j, move.node, move.program_proof)
     _point_element(model, dispute_id, d, move.e, now)
 
 
 def point_node(model: Model, dispute_id: bytes, move: PointNode, sender: str, now: int) -> None:
     """Branch TRACE, the node alone; or the bytes of the bisected node."""
-    state = model.records[dispute_id].state if dispute_id in model.records else DisputeState.NONE
-    if state is not DisputeState.POINT_NODE:
-        state = DisputeState.BRANCH
-    d, facts = model.enter(dispute_id, move.expected, state, sender, now)
-    free = state is DisputeState.BRANCH
+    d, facts = model.enter(dispute_id, move, sender, now)
+    free = d.state is DisputeState.BRANCH
     require(free or move.j == d.node, "WrongNode", d.node, move.j)
     d = _bound(model, d, facts, move.j, move.node, move.program_proof)
     model.turn(dispute_id, d, DisputeState.NEED_TENSOR, now, 0)
@@ -67,10 +64,7 @@ def point_bound_element(
     model: Model, dispute_id: bytes, move: PointBoundElement, sender: str, now: int
 ) -> None:
     """An element of the bound node, inside what was opened of its tensor."""
-    state = model.records[dispute_id].state if dispute_id in model.records else DisputeState.NONE
-    if state is not DisputeState.POINT_ELEMENT:
-        state = DisputeState.POINT_CHUNK
-    d, _ = model.enter(dispute_id, move.expected, state, sender, now)
+    d, _ = model.enter(dispute_id, move, sender, now)
     chunk = chunk_of(move.e, d.shape.width)
     require(d.lo <= chunk < d.lo + d.size, "ChunkOutsideRange", chunk, d.lo, d.size)
     _point_element(model, dispute_id, d, move.e, now)
@@ -78,14 +72,14 @@ def point_bound_element(
 
 def point_term(model: Model, dispute_id: bytes, move: PointTerm, sender: str, now: int) -> None:
     """Term r and what is wrong with it."""
-    d, _ = model.enter(dispute_id, move.expected, DisputeState.POINT_TERM, sender, now)
+    d, _ = model.enter(dispute_id, move, sender, now)
     require(move.r < d.shape.terms, "TermOutOfRange", move.r, d.shape.terms)
     _point_kind(model, dispute_id, replace(d, term=move.r), move.kind, now)
 
 
 def point_kind(model: Model, dispute_id: bytes, move: PointKind, sender: str, now: int) -> None:
     """What is wrong with the bisected term."""
-    d, _ = model.enter(dispute_id, move.expected, DisputeState.POINT_KIND, sender, now)
+    d, _ = model.enter(dispute_id, move, sender, now)
     _point_kind(model, dispute_id, d, move.kind, now)
 
 

@@ -31,7 +31,7 @@ from protocol.program.isa import DType
 
 def post_segment(model: Model, dispute_id: bytes, move: PostSegment, sender: str, now: int) -> None:
     """Both ends of the segment are leaves of the log; its last leaf is the later one."""
-    d, facts = model.enter(dispute_id, move.expected, DisputeState.NEED_SEGMENT, sender, now)
+    d, facts = model.enter(dispute_id, move, sender, now)
     path = segment_path(d.segment)
     _authenticate(model, d, facts, path, move.segment_root, move.signature, sender)
     leaves = facts.segments + 1
@@ -46,7 +46,7 @@ def post_segment(model: Model, dispute_id: bytes, move: PostSegment, sender: str
 
 def post_trace(model: Model, dispute_id: bytes, move: PostTrace, sender: str, now: int) -> None:
     """The states before and after the step are the segment's leaves."""
-    d, facts = model.enter(dispute_id, move.expected, DisputeState.NEED_TRACE, sender, now)
+    d, facts = model.enter(dispute_id, move, sender, now)
     path = trace_path(d.step)
     _authenticate(model, d, facts, path, move.trace_root, move.signature, sender)
     segment = model.segment_root(d)
@@ -65,7 +65,7 @@ def post_trace(model: Model, dispute_id: bytes, move: PostTrace, sender: str, no
 
 def post_fold(model: Model, dispute_id: bytes, move: PostFold, sender: str, now: int) -> None:
     """The fold's last accumulator stores to the element that the trace commits to."""
-    d, facts = model.enter(dispute_id, move.expected, DisputeState.NEED_FOLD, sender, now)
+    d, facts = model.enter(dispute_id, move, sender, now)
     shape = d.shape
     at = chunk_of(d.element, shape.width)
     check_length(chunk_length(shape.numel, shape.width, at), move.chunk)
@@ -91,15 +91,12 @@ def post_fold(model: Model, dispute_id: bytes, move: PostFold, sender: str, now:
 
 def use_root(model: Model, dispute_id: bytes, move: UseRoot, sender: str, now: int) -> None:
     """Another dispute of the claim brought the root that this one waits for."""
-    state = model.records[dispute_id].state if dispute_id in model.records else DisputeState.NONE
-    if state not in (DisputeState.NEED_TRACE, DisputeState.NEED_FOLD):
-        state = DisputeState.NEED_SEGMENT
-    d, facts = model.enter(dispute_id, move.expected, state, sender, now)
-    if state is DisputeState.NEED_SEGMENT:
+    d, facts = model.enter(dispute_id, move, sender, now)
+    if d.state is DisputeState.NEED_SEGMENT:
         _require_stored(model, d, segment_path(d.segment))
         d, following, extra = after_segment_root(model, d, facts, now)
         model.turn(dispute_id, d, following, now, extra)
-    elif state is DisputeState.NEED_TRACE:
+    elif d.state is DisputeState.NEED_TRACE:
         _require_stored(model, d, trace_path(d.step))
         model.turn(dispute_id, replace(d, depth=2), DisputeState.BRANCH, now, 0)
     else:
