@@ -161,11 +161,11 @@ class Reader:
         return commitment in self.book.commitments
 
     def may_open(self, opener: str, commitment: bytes) -> bool:
-        """Whether a committed opening is old enough to be opened in the next block."""
-        _, bond, committed_at = self._call(
+        """Whether a committed opening is old enough to be opened: a block later, by the time."""
+        _, _, committed_at = self._call(
             self._deployment.dispute, "commitmentOf", opener, commitment
         )
-        return bond > 0 and self.block_number() >= committed_at
+        return bool(committed_at) and self.now() > committed_at
 
     def disputes_of(self, claim_id: bytes) -> list[DisputeRecord]:
         """Disputes of a claim in the order of opening."""

@@ -1,7 +1,7 @@
 """The solver: bids, trains, reports, submits, serves its leaves, defends its claim.
 
-``tick`` does the first thing that is due and returns; it can be called again at any time, also after
-the process was killed: what it must remember is in the journal and in the run's folder.
+``tick`` does the first thing that is due and returns; it can be called again at any time, also
+after the process was killed: what it must remember is in the journal and in the run's folder.
 """
 
 from __future__ import annotations
