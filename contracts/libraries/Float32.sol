@@ -149,34 +149,34 @@ library Float32 {
         return canonical(a & MAGNITUDE);
     }
 
-    /// @return The smaller; NaN if either is NaN; -0 < +0
-    function min(uint256 a, uint256 b) internal pure returns (uint256) {
-        if (_isNaN(a) || _isNaN(b)) return NAN;
-        return _order(a) < _order(b) ? a : b;
+    /// @return smaller NaN if either is NaN; -0 < +0
+    function min(uint256 a, uint256 b) internal pure returns (uint256 smaller) {
+        (bool nan, bool less) = _order(a, b);
+        smaller = nan ? NAN : less ? a : b;
     }
 
-    /// @return The larger; NaN if either is NaN; -0 < +0
-    function max(uint256 a, uint256 b) internal pure returns (uint256) {
-        if (_isNaN(a) || _isNaN(b)) return NAN;
-        return _order(a) > _order(b) ? a : b;
+    /// @return larger NaN if either is NaN; -0 < +0
+    function max(uint256 a, uint256 b) internal pure returns (uint256 larger) {
+        (bool nan, bool less) = _order(a, b);
+        larger = nan ? NAN : less ? b : a;
     }
 
-    /// @return Whether a < b; false with NaN; -0 == +0
-    function lt(uint256 a, uint256 b) internal pure returns (bool) {
-        if (_isNaN(a) || _isNaN(b) || (a | b) & MAGNITUDE == 0) return false;
-        return _order(a) < _order(b);
+    /// @return less Whether a < b; false with NaN; -0 == +0
+    function lt(uint256 a, uint256 b) internal pure returns (bool less) {
+        (bool ordered, int256 x, int256 y) = _comparable(a, b);
+        less = ordered && x < y;
     }
 
-    /// @return Whether a <= b; false with NaN; -0 == +0
-    function le(uint256 a, uint256 b) internal pure returns (bool) {
-        if (_isNaN(a) || _isNaN(b)) return false;
-        return (a | b) & MAGNITUDE == 0 || _order(a) <= _order(b);
+    /// @return lessOrEqual Whether a <= b; false with NaN; -0 == +0
+    function le(uint256 a, uint256 b) internal pure returns (bool lessOrEqual) {
+        (bool ordered, int256 x, int256 y) = _comparable(a, b);
+        lessOrEqual = ordered && x <= y;
     }
 
-    /// @return Whether a == b; false with NaN; -0 == +0
-    function eq(uint256 a, uint256 b) internal pure returns (bool) {
-        if (_isNaN(a) || _isNaN(b)) return false;
-        return a == b || (a | b) & MAGNITUDE == 0;
+    /// @return equal Whether a == b; false with NaN; -0 == +0
+    function eq(uint256 a, uint256 b) internal pure returns (bool equal) {
+        (bool ordered, int256 x, int256 y) = _comparable(a, b);
+        equal = ordered && x == y;
     }
 
     /// @notice Truncates towards zero and saturates; NaN gives 0.
@@ -303,9 +303,29 @@ library Float32 {
         return a & MAGNITUDE > INFINITY;
     }
 
-    /// @dev An integer that orders the words that are not NaN: -inf < ... < -0 < +0 < ... < inf.
-    function _order(uint256 a) private pure returns (uint256) {
-        return a >= SIGN ? a ^ 0xffffffff : a | SIGN;
+    /// @dev Whether a or b is NaN, and if not, whether a is before b in -inf < ... < -0 < +0 < ... < inf.
+    function _order(uint256 a, uint256 b) private pure returns (bool nan, bool less) {
+        assembly ("memory-safe") {
+            nan := or(gt(and(a, MAGNITUDE), INFINITY), gt(and(b, MAGNITUDE), INFINITY))
+            // As signed words the negative ones are in reverse order: flip the bits below their sign.
+            a := signextend(3, a)
+            b := signextend(3, b)
+            less := slt(xor(a, and(sar(255, a), MAGNITUDE)), xor(b, and(sar(255, b), MAGNITUDE)))
+        }
+    }
+
+    /// @dev Whether neither is NaN, and integers that compare as the floats do, both zeros alike.
+    function _comparable(uint256 a, uint256 b) private pure returns (bool ordered, int256 x, int256 y) {
+        assembly ("memory-safe") {
+            x := and(a, MAGNITUDE)
+            y := and(b, MAGNITUDE)
+            ordered := iszero(or(gt(x, INFINITY), gt(y, INFINITY)))
+            // Negates what has its sign bit set.
+            a := sub(0, shr(31, a))
+            b := sub(0, shr(31, b))
+            x := sub(xor(x, a), a)
+            y := sub(xor(y, b), b)
+        }
     }
 
     /// @dev a + b where a or b is not finite.

@@ -154,8 +154,9 @@ library FoldTerm {
     function _product(uint256[] memory values, uint256 coordinates, uint256 term) private pure returns (int256) {
         unchecked {
             uint256 source = term >> 248;
+            bool isWord = source >= NodeCodec.LOADED_WORD;
             // A loaded word is an i32; a coordinate is below 2**31, where both readings agree.
-            uint256 value = values[source < NodeCodec.LOADED_WORD ? coordinates + source : 1 + source - NodeCodec.LOADED_WORD];
+            uint256 value = values[isWord ? 1 + source - NodeCodec.LOADED_WORD : coordinates + source];
             return int256(int32(uint32(term >> 216))) * int32(uint32(value));
         }
     }

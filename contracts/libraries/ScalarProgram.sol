@@ -6,8 +6,8 @@ import {Float32} from "./Float32.sol";
 import {NodeCodec} from "./NodeCodec.sol";
 
 /// @title The body of a fold: a straight-line scalar program on 32-bit words.
-/// @notice Every instruction is total. The meaning of each opcode is the table of docs/PROTOCOL.md, section 1; the twins
-/// are `protocol/program/isa.py` and `protocol/kernels/reference/evaluator.py`.
+/// @notice Every instruction is total. The meaning of each opcode is the table of docs/PROTOCOL.md, section 1; the
+/// twins are `protocol/program/isa.py` and `protocol/kernels/reference/evaluator.py`.
 /// @dev An instruction is four bytes: opcode and three value indices. Values are untyped words in memory.
 library ScalarProgram {
     uint256 private constant MASK = 0xffffffff;
@@ -47,132 +47,138 @@ library ScalarProgram {
             uint256 defined = NodeCodec.firstInstruction(node);
             uint256 pos = node.instructionsAt;
             for (uint256 end = pos + 4 * node.instructions; pos != end; pos += 4) {
-                _fetch(pos, defined++, node.start);
+                uint256 word = NodeCodec.word(pos);
+                bool runs;
+                assembly ("memory-safe") {
+                    let known := shr(byte(0, word), KNOWN)
+                    let argumentsDefined := and(lt(byte(1, word), defined), lt(byte(2, word), defined))
+                    runs := and(and(known, lt(byte(3, word), defined)), argumentsDefined)
+                }
+                if (!runs) revert IJudge.MalformedNode(pos - node.start);
+                ++defined;
             }
         }
     }
 
-    /// @notice Runs a body.
+    /// @notice Runs a body; reverts where `check` would.
     /// @param values Accumulator, words of the loads, constants, coordinates, and room for one word per instruction.
     function run(NodeCodec.Node memory node, uint256[] memory values) internal pure {
         unchecked {
-            uint256 start = node.start;
             uint256 pos = node.instructionsAt;
-            uint256 end = values.length;
-            for (uint256 next = end - node.instructions; next != end; ++next) {
-                (uint256 op, uint256 a, uint256 b, uint256 c) = _fetch(pos, next, start);
-                pos += 4;
+            uint256 first;
+            assembly ("memory-safe") {
+                first := add(values, 32)
+            }
+            uint256 end = first + 32 * values.length;
+            for (uint256 slot = end - 32 * node.instructions; slot != end; slot += 32) {
+                uint256 op;
+                uint256 a;
+                uint256 b;
+                uint256 c;
+                bool runs;
                 assembly ("memory-safe") {
-                    // `values[i]` without a second comparison: `_fetch` holds the indices below `next`.
-                    let first := add(values, 32)
-                    a := mload(add(first, shl(5, a)))
-                    b := mload(add(first, shl(5, b)))
-                    c := mload(add(first, shl(5, c)))
+                    // Indices times 32 are offsets in memory; those of defined values lie before the own slot.
+                    let word := calldataload(pos)
+                    let defined := sub(slot, first)
+                    op := byte(0, word)
+                    a := and(shr(235, word), 0x1fe0)
+                    b := and(shr(227, word), 0x1fe0)
+                    c := and(shr(219, word), 0x1fe0)
+                    runs := and(and(lt(a, defined), lt(b, defined)), and(lt(c, defined), shr(op, KNOWN)))
+                    a := mload(add(first, a))
+                    b := mload(add(first, b))
+                    c := mload(add(first, c))
                 }
+                if (!runs) revert IJudge.MalformedNode(pos - node.start);
                 uint256 result;
                 if (op < IADD) result = op < MIN ? _arithmetic(op, a, b, c) : _float(op, a, b, c);
                 else result = op < ILT ? _integer(op, a, b) : _compare(op, a, b, c);
                 assembly ("memory-safe") {
-                    mstore(add(add(values, 32), shl(5, next)), result)
+                    mstore(slot, result)
                 }
+                pos += 4;
             }
         }
     }
 
-    /// @dev The instruction at a position; reverts unless it can run with values below `defined`.
-    function _fetch(uint256 pos, uint256 defined, uint256 start)
-        private
-        pure
-        returns (uint256 op, uint256 a, uint256 b, uint256 c)
-    {
-        unchecked {
-            uint256 word = NodeCodec.word(pos);
-            assembly ("memory-safe") {
-                op := byte(0, word)
-                a := byte(1, word)
-                b := byte(2, word)
-                c := byte(3, word)
-            }
-            uint256 last = defined - 1;
-            // An index above the last value makes its difference negative.
-            uint256 undefined = ((last - a) | (last - b) | (last - c)) >> 255;
-            if (undefined >= (KNOWN >> op) & 1) revert IJudge.MalformedNode(pos - start);
-        }
-    }
+    // The four functions below assign and never return early: the compiler inlines only such functions.
 
     /// @dev ADD .. FMA.
-    function _arithmetic(uint256 op, uint256 a, uint256 b, uint256 c) private pure returns (uint256) {
+    function _arithmetic(uint256 op, uint256 a, uint256 b, uint256 c) private pure returns (uint256 result) {
         unchecked {
-            if (op == FMA) return Float32.fma(a, b, c);
-            if (op == MUL) return Float32.mul(a, b);
+            if (op == FMA) result = Float32.fma(a, b, c);
+            else if (op == MUL) result = Float32.mul(a, b);
             // SUB is ADD of -b.
-            if (op < MUL) return Float32.add(a, b ^ ((op - ADD) << 31));
-            if (op == DIV) return Float32.div(a, b);
-            return Float32.sqrt(a);
+            else if (op < MUL) result = Float32.add(a, b ^ ((op - ADD) << 31));
+            else if (op == DIV) result = Float32.div(a, b);
+            else result = Float32.sqrt(a);
         }
     }
 
     /// @dev MIN .. I2F.
-    function _float(uint256 op, uint256 a, uint256 b, uint256 c) private pure returns (uint256) {
+    function _float(uint256 op, uint256 a, uint256 b, uint256 c) private pure returns (uint256 result) {
         if (op < FLT) {
-            if (op == MIN) return Float32.min(a, b);
-            if (op == MAX) return Float32.max(a, b);
-            return op == NEG ? Float32.neg(a) : Float32.abs(a);
+            if (op == MIN) result = Float32.min(a, b);
+            else if (op == MAX) result = Float32.max(a, b);
+            else result = op == NEG ? Float32.neg(a) : Float32.abs(a);
+        } else if (op < FSEL) {
+            if (op == FLT) result = _bit(Float32.lt(a, b));
+            else result = _bit(op == FLE ? Float32.le(a, b) : Float32.eq(a, b));
+        } else {
+            if (op == FSEL) result = a != 0 ? b : c;
+            else result = op == B2F ? Float32.canonical(a) : Float32.fromInt(a);
         }
-        if (op < FSEL) {
-            if (op == FLT) return _bit(Float32.lt(a, b));
-            return _bit(op == FLE ? Float32.le(a, b) : Float32.eq(a, b));
-        }
-        if (op == FSEL) return a != 0 ? b : c;
-        return op == B2F ? Float32.canonical(a) : Float32.fromInt(a);
     }
 
     /// @dev IADD .. ISAR.
     function _integer(uint256 op, uint256 a, uint256 b) private pure returns (uint256 result) {
         unchecked {
-            if (op < IAND) {
-                if (op < IMULHI) {
-                    if (op == IADD) return (a + b) & MASK;
-                    return op == ISUB ? (a - b) & MASK : (a * b) & MASK;
-                }
-                if (op == IMULHI) return (a * b) >> 32;
-                // The machine's own signed division, as Solidity's reverts on zero: it truncates, x / 0 == 0 and
-                // x rem 0 == 0. INT_MIN / -1 is 2**31 in a wide word, and INT_MIN in the low 32 bits.
-                bool isQuotient = op == IDIV;
-                assembly ("memory-safe") {
-                    a := signextend(3, a)
-                    b := signextend(3, b)
-                    result := smod(a, b)
-                    if isQuotient { result := sdiv(a, b) }
-                    result := and(result, MASK)
-                }
-                return result;
+            if (op < IMULHI) {
+                if (op == IADD) result = a + b;
+                else result = op == ISUB ? a - b : a * b;
+            } else if (op < IAND) {
+                if (op == IMULHI) result = (a * b) >> 32;
+                else result = _divide(op == IDIV, a, b);
+            } else if (op < ISHL) {
+                if (op == IAND) result = a & b;
+                else result = op == IOR ? a | b : a ^ b;
+            } else {
+                b &= 31;
+                if (op == ISHL) result = a << b;
+                else result = op == ISHR ? a >> b : uint256(_signed(a) >> b);
             }
-            if (op < ISHL) {
-                if (op == IAND) return a & b;
-                return op == IOR ? a | b : a ^ b;
-            }
-            b &= 31;
-            if (op == ISHL) return (a << b) & MASK;
-            if (op == ISHR) return a >> b;
-            assembly ("memory-safe") {
-                result := and(sar(b, signextend(3, a)), MASK)
-            }
+            result &= MASK;
         }
     }
 
     /// @dev ILT .. F2I.
-    function _compare(uint256 op, uint256 a, uint256 b, uint256 c) private pure returns (uint256) {
-        if (op < ISEL) {
-            if (op == IULT) return _bit(a < b);
-            if (op == IEQ) return _bit(a == b);
-            // Flipping the sign bits makes signed order unsigned.
-            bool less = a ^ Float32.SIGN < b ^ Float32.SIGN;
-            if (op == ILT) return _bit(less);
-            return less == (op == IMIN) ? a : b;
+    function _compare(uint256 op, uint256 a, uint256 b, uint256 c) private pure returns (uint256 result) {
+        if (op < IMIN) {
+            if (op == ILT) result = _bit(_signed(a) < _signed(b));
+            else result = _bit(op == IULT ? a < b : a == b);
+        } else if (op < ISEL) {
+            result = (_signed(a) < _signed(b)) == (op == IMIN) ? a : b;
+        } else {
+            if (op == ISEL) result = a != 0 ? b : c;
+            else result = op == F2B ? a : Float32.toInt(a);
         }
-        if (op == ISEL) return a != 0 ? b : c;
-        return op == F2B ? a : Float32.toInt(a);
+    }
+
+    /// @dev The machine's own signed division, as Solidity's reverts on zero: it truncates, x / 0 == 0 and
+    /// x rem 0 == 0. INT_MIN / -1 is 2**31 in a wide word, INT_MIN in the low 32 bits.
+    function _divide(bool quotient, uint256 a, uint256 b) private pure returns (uint256 result) {
+        assembly ("memory-safe") {
+            a := signextend(3, a)
+            b := signextend(3, b)
+            result := smod(a, b)
+            if quotient { result := sdiv(a, b) }
+        }
+    }
+
+    function _signed(uint256 a) private pure returns (int256 value) {
+        assembly ("memory-safe") {
+            value := signextend(3, a)
+        }
     }
 
     function _bit(bool condition) private pure returns (uint256 bit) {

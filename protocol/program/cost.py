@@ -22,10 +22,9 @@ FIXED_GAS = 75_000  # storage reads, checks, payouts of the settling move, the c
 DECODE_GAS = 60  # per byte of the descriptor
 PROOF_NODE_GAS = 600  # one SHA-256 of 65 bytes and the loop around it
 HASH_BYTE_GAS = 1  # per byte hashed for a leaf, words and copies included
-FLOAT_GAS = 1_500
-DIV_GAS = 1_900
-SQRT_GAS = 2_400
-INTEGER_GAS = 500
+ARITHMETIC_GAS = 1_400  # add sub mul div sqrt fma, the dispatch included
+CONVERSION_GAS = 900  # i2f f2i
+OTHER_GAS = 650  # every other instruction
 AXIS_TERM_GAS = 450
 LOAD_GAS = 900
 
@@ -57,8 +56,8 @@ def arithmetic_gas(node: Node) -> int:
     calldata = 4 + 32 * 14 + _padded(descriptor) + 2 * _padded(leaf) + 2 * 32 * path
     execution = FIXED_GAS + DECODE_GAS * descriptor + 2 * PROOF_NODE_GAS * (path + 1)
     execution += HASH_BYTE_GAS * (descriptor + 2 * leaf)
-    execution += sum(_instruction_gas(instruction.op) for instruction in node.instructions)
-    execution += _address_gas(node)
+    execution += sum(instruction_gas(instruction.op) for instruction in node.instructions)
+    execution += address_gas(node)
     return _transaction_gas(calldata, execution)
 
 
@@ -75,7 +74,7 @@ def load_gas(node: Node, sizes: TreeSizes) -> int:
     calldata = 4 + 32 * 16 + _padded(descriptor) + _padded(leaf) + CHUNK_BYTES + 32 * paths
     execution = FIXED_GAS + DECODE_GAS * descriptor + PROOF_NODE_GAS * (paths + 3)
     execution += HASH_BYTE_GAS * (descriptor + leaf + CHUNK_BYTES)
-    execution += _address_gas(node)
+    execution += address_gas(node)
     return _transaction_gas(calldata, execution)
 
 
@@ -112,17 +111,17 @@ def _transaction_gas(calldata: int, execution: int) -> int:
     return TRANSACTION_GAS + max(CALLDATA_GAS * calldata + execution, CALLDATA_FLOOR_GAS * calldata)
 
 
-def _instruction_gas(op: Op) -> int:
-    if op is Op.DIV:
-        return DIV_GAS
-    if op is Op.SQRT:
-        return SQRT_GAS
-    if op in (Op.ADD, Op.SUB, Op.MUL, Op.FMA):
-        return FLOAT_GAS
-    return INTEGER_GAS
+def instruction_gas(op: Op) -> int:
+    """Most gas that the judge takes to run one instruction, on any words."""
+    if op <= Op.FMA:
+        return ARITHMETIC_GAS
+    if op in (Op.I2F, Op.F2I):
+        return CONVERSION_GAS
+    return OTHER_GAS
 
 
-def _address_gas(node: Node) -> int:
+def address_gas(node: Node) -> int:
+    """Most gas that the judge takes to find where the node's loads read."""
     gas = 0
     for load in node.loads:
         gas += LOAD_GAS
