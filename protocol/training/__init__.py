@@ -1,17 +1,9 @@
 """Training as the task says: run steps, checkpoint, resume, execute a segment again.
 
-Read in this order: `tensors`, `task`, `hooks`, `step`, `checkpoints`, `trainer`,
-`replay`, `exchange`.
+Read in this order: `tensors`, `task`, `hooks`, `step`, `checkpoints`, `trainer`, `replay`.
 """
 
 from protocol.training.checkpoints import CheckpointError, CheckpointFolder, Checkpoints
-from protocol.training.exchange import (
-    StoredCheckpoints,
-    fetch_task,
-    fetch_tensors,
-    publish_task,
-    publish_tensors,
-)
 from protocol.training.hooks import Hooks
 from protocol.training.replay import Replay
 from protocol.training.step import StepRunner
@@ -27,15 +19,10 @@ __all__ = [
     "Progress",
     "Replay",
     "StepRunner",
-    "StoredCheckpoints",
     "Task",
     "TaskError",
     "Tensor",
     "TensorError",
     "Trainer",
-    "fetch_task",
-    "fetch_tensors",
-    "publish_task",
-    "publish_tensors",
     "state_root",
 ]
