@@ -1,7 +1,8 @@
 """The verifier: re-runs what it was drawn for, attests or challenges, and plays its disputes.
 
 The same agent is the open challenger that nobody drew: it re-runs whole tasks. It accuses only
-after a second execution, with another instruction set and thread count, agrees with its first (trap X16).
+after a second execution, with another instruction set and thread count, agrees with its first (trap
+X16).
 """
 
 from __future__ import annotations
