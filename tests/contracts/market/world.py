@@ -97,11 +97,11 @@ class World:
     def audit(self) -> None:
         """The vault's books balance and equal its tokens (I3)."""
         vault = self.vault.functions
-        credits = sum(self.credit(a) for a in [*self.chain.accounts, BURN])
+        owned = sum(self.credit(a) for a in [*self.chain.accounts, BURN])
         held = self.ask(self.token.functions.balanceOf(self.vault.address))
-        assert credits == self.ask(vault.totalCredits())
-        assert held == credits + self.pots()
-        assert credits + self.pots() == WEALTH * len(self.people)
+        assert owned == self.ask(vault.totalCredits())
+        assert held == owned + self.pots()
+        assert owned + self.pots() == WEALTH * len(self.people)
 
     def assert_settled(self) -> None:
         """Everything that came in went out or was burned, and no pot holds anything."""
