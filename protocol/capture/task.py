@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from protocol.capture.values import View
 from protocol.capture.writer import Writer
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType
-from protocol.program.node import Binding, Operand, OperandKind, Program, TensorSpec
+from protocol.program.node import Binding, Node, Operand, OperandKind, Program, TensorSpec
 from protocol.program.validate import validate_program
 
 MODEL_PREFIX = "model."
@@ -51,6 +51,20 @@ class Captured:
     interval: int
     batch_size: int
     seed: int
+
+    def parts(self) -> dict[str, Any]:
+        """The arguments of ``protocol.training.task.Task.create``."""
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "steps": self.steps,
+            "interval": self.interval,
+            "program": self.program,
+            "state": list(zip(self.state_specs(), (a for _, a in self.state), strict=True)),
+            "data": list(zip(self.data_specs(), (a for _, a in self.data), strict=True)),
+            "origins": self.origins,
+            "loss_state": self.loss_state,
+        }
 
     def data_specs(self) -> list[TensorSpec]:
         """Name, dtype and shape of each data tensor."""
@@ -85,6 +99,8 @@ def task_from(
     Raises UnsupportedOperator, UnsupportedDtype or UnsupportedOptimizer with the place and what
     to do about it.
     """
+    if not 0 <= seed < 1 << 64:
+        raise CaptureError(f"seed {seed} must lie in 0..2^64-1")
     if not 1 <= interval <= steps:
         raise CaptureError(f"interval {interval} must lie in 1..{steps}, the number of steps")
     inputs, targets = (as_stored(array, f"data[{i}]") for i, array in enumerate(data))
@@ -183,7 +199,7 @@ class _Capture:
         inputs, targets = (gather.write(self._data(n), n) for n in ("inputs", "targets"))
         model = [*graph.trainable, *graph.frozen, *graph.buffers]
         placeholders = [*(self._state(MODEL_PREFIX + n) for n in model), inputs, targets]
-        loss, *rest = lower_graph(graph, placeholders, writer)
+        loss, *rest = lower_graph(graph, placeholders, writer, self._commit)
         gradients = dict(zip(graph.with_gradient, rest, strict=False))
         buffers = rest[len(gradients) :]
         new["loss"] = writer.stored(loss, DType.F32, (), Origin("loss"))
@@ -229,6 +245,12 @@ class _Capture:
         """Parameters that get a gradient and stand in the optimiser."""
         return [name for name in self.graph.with_gradient if name in self.group_of]
 
+    def _commit(self, constant: torch.Tensor) -> View:
+        """A data tensor with the values of a constant in the graph."""
+        name = f"constant.{len(self.data)}"
+        self.data.append((name, as_stored(constant, name)))
+        return self._data(name)
+
     def _schedule_row(self) -> View:
         table = self._data("schedule")
         b = FoldBuilder(DType.F32, (table.shape[1],))
@@ -261,9 +283,7 @@ def _specs(tensors: Tensors) -> list[TensorSpec]:
     return [TensorSpec(name, _DTYPES[array.dtype], array.shape) for name, array in tensors]
 
 
-def _with_data(node: Any, place: dict[int, int]) -> Any:
-    from dataclasses import replace
-
+def _with_data(node: Node, place: dict[int, int]) -> Node:
     return replace(
         node,
         operands=tuple(

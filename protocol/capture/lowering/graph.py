@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch.fx import Node as GraphNode
 
-from protocol.capture.errors import Origin, UnsupportedOperator
 from protocol.capture.lowering import (  # noqa: F401 - importing them registers their rules
     convolution,
     creation,
@@ -23,7 +22,7 @@ from protocol.capture.lowering import (  # noqa: F401 - importing them registers
 )
 from protocol.capture.lowering.context import ELEMENTWISE, RULES, Context, check_dtype
 from protocol.capture.trace import JointGraph
-from protocol.capture.values import Lazy, Lowered
+from protocol.capture.values import Lazy, Lowered, View
 from protocol.capture.writer import Writer
 
 # Operators with a reason of their own why they are refused; others get the general advice.
@@ -38,10 +37,16 @@ _ADVICE = {
 _GENERAL = "no lowering to folds exists; write it with supported operators (docs/CAPTURE.md)"
 
 
-def lower_graph(graph: JointGraph, inputs: Sequence[Lowered], writer: Writer) -> list[Lowered]:
+def lower_graph(
+    graph: JointGraph,
+    inputs: Sequence[Lowered],
+    writer: Writer,
+    commit: Callable[[torch.Tensor], View],
+) -> list[Lowered]:
     """Write the graph's nodes; returns its outputs (loss, gradients, new buffers).
 
-    ``inputs`` are the lowered placeholders in order. Raises UnsupportedOperator or
+    ``inputs`` are the lowered placeholders in order; ``commit`` makes a data tensor of a constant
+    that the model creates while it runs. Raises UnsupportedOperator or
     UnsupportedDtype naming the operator and its place.
     """
     nodes = list(graph.module.graph.nodes)
@@ -55,6 +60,8 @@ def lower_graph(graph: JointGraph, inputs: Sequence[Lowered], writer: Writer) ->
             return [values[source] for source in node.args[0]]
         elif node.target is operator.getitem:
             values[node] = values[node.args[0]][node.args[1]]
+        elif node.op == "get_attr":
+            values[node] = commit(getattr(graph.module, str(node.target)))
         else:
             values[node] = _lower(node, values, writer)
             if isinstance(values[node], Lazy) and node not in waiting and node.users:
@@ -63,13 +70,6 @@ def lower_graph(graph: JointGraph, inputs: Sequence[Lowered], writer: Writer) ->
 
 
 def _lower(node: GraphNode, values: dict[GraphNode, Any], writer: Writer) -> Any:
-    if node.op == "get_attr":
-        origin: Origin = node.meta.get("origin", Origin())
-        raise UnsupportedOperator(
-            f"constant {node.target}",
-            origin,
-            "a tensor made inside forward is not committed; register it as a buffer of the module",
-        )
     check_dtype(node)
     rule = RULES.get(node.target)
     context = Context(writer, node)

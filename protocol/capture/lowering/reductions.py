@@ -212,6 +212,25 @@ def _divided(
     )
 
 
+@lowers(aten.linalg_vector_norm.default)
+def _norm(
+    ctx: Context,
+    x: Lowered,
+    order: float = 2,
+    dims: Any = None,
+    keepdim: bool = False,
+    **_: Any,
+) -> Lowered:
+    if order != 2:
+        ctx.refuse(f"only the 2-norm is lowered, not order {order}; write it with abs and sum")
+    view = ctx.view(x)
+    over = reduced_dims(dims, len(view.shape))
+    zero = ctx.view(ctx.float_full(0.0))
+    total = float_sum(ctx, view, over, minus=zero)
+    total = keep_dims(total, over) if keepdim else total
+    return ctx.lazy(lambda b, v: b.sqrt(v[0]), total, shape=total.shape, dtype=DType.F32)
+
+
 @lowers(aten.amax.default, aten.amin.default)
 def _amax(ctx: Context, x: Lowered, dims: Any = None, keepdim: bool = False) -> Lowered:
     view = ctx.view(x)

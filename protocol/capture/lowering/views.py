@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from protocol.capture.lowering.context import Context, aten, lowers
-from protocol.capture.values import Full, Lowered, View
+from protocol.capture.values import Full, Lowered, View, elements
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import MAX_LOADS, DType
 
@@ -88,6 +88,26 @@ def _slice(
     view = ctx.view(x)
     first, last, _ = slice(start, end, step).indices(view.shape[dim])
     return view.slice(dim, first, last, step)
+
+
+@lowers(aten.as_strided.default)
+def _as_strided(
+    ctx: Context,
+    x: Lowered,
+    size: Sequence[int],
+    stride: Sequence[int],
+    offset: int | None = None,
+) -> Lowered:
+    """A window on the row-major elements of ``x``, which PyTorch must store that way too."""
+    base: Any = ctx.node.args[0]
+    fake = base.meta["val"]
+    if not fake.is_contiguous() or fake.untyped_storage().nbytes() != fake.nbytes:
+        ctx.refuse("its operand is itself a strided window; call .contiguous() on it")
+    view = ctx.view(x)
+    flat = view.reshape((elements(view.shape),))
+    if flat is None or flat.strides not in ((1,), (0,)):
+        flat = ctx.writer.copy(view, view.shape, ctx.origin)
+    return View(flat.operand, tuple(size), tuple(stride), flat.offset + (offset or 0))
 
 
 @lowers(aten.split_with_sizes.default)
