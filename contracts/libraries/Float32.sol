@@ -93,13 +93,9 @@ library Float32 {
             uint256 sign = (a ^ b) & SIGN;
             if (mb == 0) return ma == 0 ? NAN : sign | INFINITY;
             if (ma == 0) return sign;
-            // 72 more bits: the quotient has 48 or more, so its last bit is below the rounding position and may say
-            // that a remainder is left.
-            ma <<= 72;
-            uint256 m = ma / mb;
-            assembly ("memory-safe") {
-                m := or(m, gt(mod(ma, mb), 0))
-            }
+            // The quotient has 49 bits or more, so a tie is a multiple of 2**24; its remainder would be one too, and is
+            // below mb: zero. What is left over therefore never decides a rounding.
+            uint256 m = (ma << 72) / mb;
             return _round(sign, m, ea - eb + 149 - 72);
         }
     }
@@ -184,7 +180,7 @@ library Float32 {
     function toInt(uint256 a) internal pure returns (uint256) {
         unchecked {
             (uint256 m, uint256 e) = _unpack(a);
-            if (_isNaN(a) || e < 126) return 0;
+            if (_isNaN(a)) return 0;
             bool negative = a >= SIGN;
             // From 2**31 on; -2**31 itself is the saturated value.
             if (e > 156) return negative ? SIGN : MAGNITUDE;
