@@ -51,7 +51,8 @@ class DisputeRecord:
     judged: dict[str, Any] = field(default_factory=dict)
     closed: DisputeState | None = None
     beneficiary: str | None = None
-    moves: int = 0
+    last_state: DisputeState = DisputeState.NONE  # before it was closed
+    history: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
 
 @dataclass
@@ -231,8 +232,9 @@ def _enter_dispute(record: DisputeRecord, name: str, args: Any) -> None:
     elif name == "DisputeClosed":
         record.closed = DisputeState(args["state"])
         record.beneficiary = args["beneficiary"]
-    if name == "Turned":
-        record.moves += 1
+    if name == "Turned" and DisputeState(args["state"]) < DisputeState.SOLVER_WON:
+        record.last_state = DisputeState(args["state"])
+    record.history.append((name, dict(args)))
 
 
 def _flat(struct: Any) -> tuple[Any, ...]:
