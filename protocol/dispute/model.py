@@ -121,6 +121,10 @@ class Model:
 
     # ------------------------------------------------------------------ moves
 
+    def deposit(self, account: str, amount: int) -> None:
+        """Token wei that an account brings into the vault."""
+        self.vault.credits[account] += amount
+
     def apply(self, dispute_id: bytes, move: Move, sender: str, now: int) -> None:
         """Play a move. ``dispute_id`` is ignored by CommitOpen, Open and Reclaim.
 

@@ -12,6 +12,7 @@ refused, lets its clock run out. ``serving`` names the levels whose leaves the s
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 from protocol.dispute import challenger, defender
@@ -93,15 +94,9 @@ class ServedBy:
         if position is None:
             return None
         try:
-            return self._prover.bisected(_at_level(position, level))
+            return self._prover.bisected(replace(position, level=level))
         except (Withheld, IndexError):
             return None
-
-
-def _at_level(position: Position, level: Level) -> Position:
-    from dataclasses import replace
-
-    return replace(position, level=level)
 
 
 def facts_of(solver: Execution, state_count: int, **changes: int | str) -> ClaimFacts:
@@ -156,7 +151,7 @@ class Game:
             state_count = len(solver.state_leaves(0))
             model = Model(PARAMETERS, Claims({CLAIM: facts_of(solver, state_count, **facts)}))
         self.model = model
-        self.model.vault.credits[opener] += 10 * BOND
+        self.model.deposit(opener, 10 * BOND)
         self.id = bytes(32)
 
     def choose(self) -> int | None:
