@@ -16,6 +16,7 @@ class Silent(WrongArithmetic):
         self.log_leaves()
         for step in range(self.steps):
             self.trace_leaves(step)
+            self.state_leaves(step + 1)
         self._level = level
 
     def _show(self, level: Level) -> None:
