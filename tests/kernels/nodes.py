@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +85,38 @@ def random_case(seed: int, outputs: int = 60, terms: int = 8) -> Case:
     return Case(node, [random_tensor(rng, operand) for operand in operands])
 
 
+def random_product(seed: int) -> Case:
+    """A product of two random views: rows, columns, batches, padding, divisors and fills."""
+    rng = random.Random(seed)
+    shape = tuple(rng.choice((1, 2, 3, 5, 9, 14)) for _ in range(rng.randint(2, 3)))
+    domain = tuple(rng.choice((1, 2, 4, 5, 17)) for _ in range(rng.randint(1, 2)))
+    extents = shape + domain
+    owner = [rng.choice("ab") for _ in shape]
+    owner[rng.randrange(len(shape))] = rng.choice("ab*-")  # of both: a batch
+    operands, loads = [], []
+    for slot, side in enumerate("ab"):
+        lines = [c for c in range(len(shape)) if owner[c] in (side, "*")]
+        operands.append(Operand(OperandKind.STATE, slot, DType.F32, (rng.randint(1, 400),)))
+        room = operands[slot].shape[0] - 1
+        axes = []
+        for allowed in (lines, range(len(shape), len(extents)), [*lines, len(shape)]):
+            axes.append(_axis(rng, extents, [], room, allowed))
+            room -= axes[-1].stride * (axes[-1].size - 1)
+        loads.append(Load(slot, tuple(axes), rng.randint(0, room), float_word(rng)))
+    result = 1 + len(loads) + len(extents)
+    node = Node(
+        DType.F32,
+        shape,
+        domain,
+        init=float_word(rng),
+        operands=tuple(operands),
+        loads=tuple(loads),
+        instructions=(Instruction(Op.FMA, *rng.sample((1, 2), 2), 0),),
+        result=result,
+    )
+    return Case(node, [random_tensor(rng, operand) for operand in operands])
+
+
 def random_tensor(rng: random.Random, operand: Operand) -> NDArray[Any]:
     """A tensor for an operand; f32 ones may hold NaNs that are not canonical."""
     count = numel(operand.shape)
@@ -143,9 +176,19 @@ def _load(
     return Load(slot, tuple(axes), rng.randint(0, room), fill, rng.random() < 0.2)
 
 
-def _axis(rng: random.Random, extents: tuple[int, ...], indices: list[int], room: int) -> Axis:
-    """An axis whose highest address is at most ``room``, in bounds always, often or seldom."""
-    sources = rng.sample(range(len(extents)), min(len(extents), rng.choice((0, 1, 1, 1, 2))))
+def _axis(
+    rng: random.Random,
+    extents: tuple[int, ...],
+    indices: list[int],
+    room: int,
+    allowed: Sequence[int] | None = None,
+) -> Axis:
+    """An axis whose highest address is at most ``room``, in bounds always, often or seldom.
+
+    ``allowed`` are the coordinates that it may depend on; default: all.
+    """
+    allowed = range(len(extents)) if allowed is None else allowed
+    sources = rng.sample(allowed, min(len(allowed), rng.choice((0, 1, 1, 1, 2))))
     terms = [Term(source, rng.choice((1, 1, 1, 2, 3, -1, -2))) for source in sorted(sources)]
     low = sum(min(0, t.coef * (extents[t.source] - 1)) for t in terms)
     high = sum(max(0, t.coef * (extents[t.source] - 1)) for t in terms)

@@ -11,10 +11,12 @@ import torch
 
 from protocol.kernels import Executor, instruction_sets
 from protocol.kernels.reference.evaluator import evaluate_node, fold_terms
-from protocol.program.canonical import encode_node
+from protocol.program.canonical import decode_node, encode_node
 from protocol.program.isa import DType, Op
+from protocol.program.node import numel
+from protocol.program.validate import validate_node
 from tests.kernels import shapes
-from tests.kernels.nodes import Case, random_case, random_tensor, words_of
+from tests.kernels.nodes import Case, random_case, random_product, random_tensor, words_of
 
 # Every instruction set of this machine, several thread counts; grain 0: tiny nodes are shared too.
 EXECUTORS = [
@@ -37,6 +39,11 @@ def assert_all_equal_reference(case: Case) -> None:
 def test_executor_random_nodes_equals_reference(first, outputs, terms) -> None:
     for seed in range(first, first + (500 if outputs == 60 else 60)):
         assert_all_equal_reference(random_case(seed, outputs, terms))
+
+
+def test_executor_random_products_equals_reference() -> None:
+    for seed in range(150):
+        assert_all_equal_reference(random_product(seed))
 
 
 def test_random_nodes_cover_every_opcode_and_kind_of_load() -> None:
@@ -168,3 +175,24 @@ def test_engine_survives_any_bytes_that_decode() -> None:
         except ValueError:
             outcomes["refused"] += 1
     assert min(outcomes["computed"], outcomes["refused"]) > 20, outcomes
+
+
+def test_engine_takes_every_node_that_validation_accepts() -> None:
+    # Otherwise a requester could publish a task that no solver can compute.
+    rng = random.Random(6)
+    encodings = [encode_node(node) for node in SHAPES.values()]
+    accepted = 0
+    while accepted < 100:
+        data = bytearray(rng.choice(encodings))
+        for _ in range(rng.randint(1, 3)):
+            data[rng.randrange(len(data))] = rng.choice((0, 1, 2, 3, 5, 8, 127, 128, 255))
+        try:
+            node = decode_node(bytes(data))
+            validate_node(node)
+        except ValueError:
+            continue
+        sizes = [node.numel * node.terms, *(numel(operand.shape) for operand in node.operands)]
+        if max(sizes) > 1 << 20:
+            continue
+        accepted += 1
+        EXECUTORS[0].run(node, [random_tensor(rng, operand) for operand in node.operands])
