@@ -1,0 +1,1 @@
+"""Small training tasks that run on one machine in seconds."""
