@@ -23,7 +23,7 @@ library TermRules {
         _bound(3, 1, type(uint256).max, uint256(t.manifestRoot));
         _bound(4, 1, type(uint64).max, t.steps);
         // At most 2^32 - 1 segments, so that a segment number fits 32 bits.
-        _bound(5, t.steps / type(uint32).max + 1, type(uint64).max, t.interval);
+        _bound(5, (t.steps - 1) / type(uint32).max + 1, type(uint64).max, t.interval);
         _bound(6, 1, MAX_TREE, t.nodeCount);
         _bound(7, 1, MAX_TREE, t.stateCount);
         _bound(8, 0, MAX_TREE, t.dataCount);
