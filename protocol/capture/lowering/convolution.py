@@ -2,6 +2,8 @@
 
 Three folds: correlation (forward), its transpose (input gradient; an exact divisor picks the taps
 that a stride hits) and the weight gradient, whose long sum over images is split in blocks.
+Taps beyond the border, between strides or past the last image load 0 and are added like others:
+kernels can then treat all three as matrix products.
 """
 
 from __future__ import annotations
@@ -98,9 +100,7 @@ def correlate_transposed(
     channel = b.out(1 + len(split))
     inp = [b.out(2 + len(split) + i) for i in range(len(spatial))]
     tap = [b.red(1 + i) for i in range(len(spatial))]
-    strided = any(s != 1 for s in geometry.stride)  # then most taps meet no output: skip them
-    place = geometry.target(inp, tap)
-    a = gs.load(b, [b.out(0), *group, b.red(0), *place], skip=strided)
+    a = gs.load(b, [b.out(0), *group, b.red(0), *geometry.target(inp, tap)])
     v = ws.load(b, [*group, b.red(0), channel, *tap])
     result = ctx.finish(b, b.fma(a, v, b.acc))
     return _flat(result, (g.shape[0], geometry.groups * channels, *spatial))
@@ -121,8 +121,7 @@ def weight_gradient(ctx: Context, g: View, x: View, geometry: Geometry, shape: S
     at = len(lead) + len(split)
     out = [b.red(1 + i) for i in range(len(taps))]
     tap = [b.out(at + 2 + i) for i in range(len(taps))]
-    ragged = images % per_block != 0
-    a = gs.load(b, [image, *group, b.out(at), *out], skip=ragged)
+    a = gs.load(b, [image, *group, b.out(at), *out])
     v = xs.load(b, [image, *group, b.out(at + 1), *geometry.source(out, tap)])
     partial = _flat(ctx.finish(b, b.fma(a, v, b.acc)), (*lead, *shape))
     return float_sum(ctx, partial, [0]) if lead else partial

@@ -14,6 +14,7 @@ from protocol.capture.lowering import (  # noqa: F401 - importing them registers
     creation,
     indexing,
     matmul,
+    orders,
     pointwise,
     pooling,
     random,

@@ -92,8 +92,10 @@ def _max_pool_backward(
     indices: Lowered,
 ) -> View:
     """Each input position adds the gradients of the windows whose index names it."""
-    g, index = (_planes(v) for v in ctx.views(gradient, indices))
     taps, geometry = _window(kernel, stride, padding, dilation)
+    if _tiles(geometry, taps, ctx.shape()[-2:], ctx.view(gradient).shape[-2:]):
+        return _max_pool_backward_of_tiles(ctx, ctx.view(gradient), ctx.view(indices), taps)
+    g, index = (_planes(v) for v in ctx.views(gradient, indices))
     shape = (*g.shape[:2], *ctx.shape()[-2:])
     b = FoldBuilder(DType.F32, shape, taps)
     window = geometry.target([b.out(2), b.out(3)], [b.red(0), b.red(1)])
@@ -102,6 +104,21 @@ def _max_pool_backward(
     own = b.iadd(b.imul(b.coordinate(2), b.i32(shape[3])), b.coordinate(3))
     result = ctx.finish(b, b.select(b.ieq(named, own), b.add(b.acc, value), b.acc))
     return result if len(ctx.shape()) == 4 else result.select(0, 0)
+
+
+def _max_pool_backward_of_tiles(ctx: Context, g: View, index: View, taps: Shape) -> View:
+    """One window per position: no reduction, no address to check."""
+    spread = _spread(g, taps)
+    rank = len(spread.shape)
+    b = FoldBuilder(DType.F32, spread.shape)
+    at = [b.out(i) for i in range(rank)]
+    row, i, column, j = (b.coordinate(rank - 4 + d) for d in range(4))
+    down = b.iadd(b.imul(row, b.i32(taps[0])), i)
+    across = b.iadd(b.imul(column, b.i32(taps[1])), j)
+    own = b.iadd(b.imul(down, b.i32(ctx.shape()[-1])), across)
+    hit = b.ieq(_spread(index, taps).load(b, at), own)
+    result = ctx.finish(b, b.select(hit, spread.load(b, at), b.f32(0.0)))
+    return _whole_planes(result, ctx.shape())
 
 
 @lowers(aten.avg_pool2d.default)
@@ -142,6 +159,8 @@ def _avg_pool_backward(
     g = _planes(ctx.view(gradient))
     taps, geometry = _window(kernel, stride, padding)
     _need_plain_count(ctx, geometry, ceil_mode, count_include_pad, divisor)
+    if _tiles(geometry, taps, ctx.shape()[-2:], g.shape[-2:]):
+        return _shared_evenly(ctx, ctx.view(gradient), taps, float(divisor or taps[0] * taps[1]))
     b = FoldBuilder(DType.F32, (*g.shape[:2], *ctx.shape()[-2:]), taps)
     window = geometry.target([b.out(2), b.out(3)], [b.red(0), b.red(1)])
     value = g.load(b, [b.out(0), b.out(1), *window], skip=True)
@@ -178,16 +197,43 @@ def _adaptive_avg_pool(ctx: Context, x: Lowered, _: Sequence[int]) -> Lowered:
 def _adaptive_avg_pool_backward(ctx: Context, gradient: Lowered, _: Lowered) -> Lowered:
     g = ctx.view(gradient)
     taps = _even_windows(ctx, ctx.shape()[-2:], g.shape[-2:])
-    shape = g.shape[:-2]
-    spread = g.unsqueeze(-1).expand((*g.shape, taps[1]))
-    spread = spread.unsqueeze(-3).expand((*shape, g.shape[-2], taps[0], g.shape[-1], taps[1]))
-    count = ctx.float_full(float(taps[0] * taps[1]))
+    return _shared_evenly(ctx, g, taps, float(taps[0] * taps[1]))
+
+
+def _shared_evenly(ctx: Context, g: View, taps: Shape, count: float) -> View:
+    """Each window's gradient divided by ``count``, at every position of its window."""
+    spread = _spread(g, taps)
     share = ctx.lazy(
-        lambda b, v: b.div(v[0], v[1]), spread, count, shape=spread.shape, dtype=DType.F32
+        lambda b, v: b.div(v[0], v[1]),
+        spread,
+        ctx.float_full(count),
+        shape=spread.shape,
+        dtype=DType.F32,
     )
-    result = ctx.view(share).reshape(ctx.shape())
-    assert result is not None
-    return result
+    return _whole_planes(ctx.view(share), ctx.shape())
+
+
+def _spread(view: View, taps: Shape) -> View:
+    """[.., oh, ow] as [.., oh, kh, ow, kw]: the value of the window at each of its positions."""
+    *lead, rows, columns = view.shape
+    wide = view.unsqueeze(-1).expand((*lead, rows, columns, taps[1]))
+    return wide.unsqueeze(-3).expand((*lead, rows, taps[0], columns, taps[1]))
+
+
+def _whole_planes(view: View, shape: Shape) -> View:
+    planes = view.reshape(shape)
+    assert planes is not None  # a node's own output is contiguous
+    return planes
+
+
+def _tiles(geometry: Geometry, taps: Shape, large: Shape, small: Shape) -> bool:
+    """Do the windows lie side by side and cover the input exactly?"""
+    return (
+        geometry.stride == taps
+        and geometry.padding == (0, 0)
+        and geometry.dilation == (1, 1)
+        and all(n == m * k for n, m, k in zip(large, small, taps, strict=True))
+    )
 
 
 def _even_windows(ctx: Context, large: Shape, small: Shape) -> Shape:
