@@ -140,7 +140,8 @@ void Block::begin(int64_t start, int n) {
       std::fill_n(value, n, 0);
       for (int c : space_.coordinates) {
         if (axis.coordinate_coef[c] == 0) continue;
-        ops_.add_word(value, own_[node.first_coordinate() + c], axis.coordinate_coef[c], n);
+        ops_.add_word(plan_.loads[k].narrow, value, own_[node.first_coordinate() + c],
+                      axis.coordinate_coef[c], n);
       }
     }
   }
@@ -245,22 +246,22 @@ void Block::load_checked(int k, const int64_t* coordinates) {
   const Node& node = plan_.node;
   const Load& load = node.loads[k];
   const LoadPlan& plan = plan_.loads[k];
-  uint64_t address[kBlock];
+  uint32_t address[kBlock];  // modulo 2^32: exact where the load is in bounds
   uint32_t in_bounds[kBlock];
   int64_t value[kBlock];
 
-  uint64_t start = static_cast<uint64_t>(plan.constant);
+  int64_t start = plan.constant;
   for (int c = 0; c < node.coordinates(); ++c) {
-    if (!varies_[c]) start += static_cast<uint64_t>(plan.stride[c] * coordinates[c]);
+    if (!varies_[c]) start += plan.stride[c] * coordinates[c];
   }
   const AffineRuns& runs = runs_[k];
   if (runs.scattered) {
-    for (int t = 0; t < n_; ++t) address[t] = start + static_cast<int64_t>(runs.offsets[t]);
+    ops_.shift(true, address, runs.offsets, start, n_);
   }
   for (const AffineRuns::Run& run : runs.runs) {
-    for (int t = 0; t < run.length; ++t) {
-      address[run.lane + t] = start + static_cast<uint64_t>(run.address + t * runs.inner);
-    }
+    uint32_t first = static_cast<uint32_t>(start + run.address);
+    uint32_t inner = static_cast<uint32_t>(runs.inner);
+    for (int t = 0; t < run.length; ++t) address[run.lane + t] = first + inner * t;
   }
   std::fill_n(in_bounds, n_, 1u);
   for (size_t i = 0; i < plan.checked_axes.size(); ++i) {
@@ -269,12 +270,13 @@ void Block::load_checked(int k, const int64_t* coordinates) {
     for (int c = 0; c < node.coordinates(); ++c) {
       if (!varies_[c]) scalar += axis.coordinate_coef[c] * coordinates[c];
     }
-    const int64_t* varying = &axis_values_[k][i * kBlock];
-    for (int t = 0; t < n_; ++t) value[t] = varying[t] + scalar;
+    ops_.shift(plan.narrow, value, &axis_values_[k][i * kBlock], scalar, n_);
     for (int j = 0; j < k; ++j) {
-      if (axis.word_coef[j] != 0) ops_.add_word(value, buffers_[1 + j], axis.word_coef[j], n_);
+      if (axis.word_coef[j] == 0) continue;
+      ops_.add_word(plan.narrow, value, buffers_[1 + j], axis.word_coef[j], n_);
     }
-    ops_.check_axis(value, axis.divisor, axis.size, axis.stride, address, in_bounds, n_);
+    ops_.check_axis(plan.narrow, value, axis.divisor, axis.size, axis.stride, address, in_bounds,
+                    n_);
   }
   const void* from = operands_[load.operand];
   if (node.load_dtype(k) == DType::U8) {

@@ -45,15 +45,19 @@ struct BlockOps {
   void (*gather_u8)(uint32_t* destination, const uint8_t* source, const int32_t* offsets, int n);
   void (*gather_strided)(uint32_t* destination, const uint32_t* source, int64_t stride, int n);
 
-  // The checked address arithmetic of one axis, for n lanes; see LoadBlock.
-  // coordinate = value / divisor; live &= in bounds; address += stride * coordinate.
-  void (*check_axis)(const int64_t* value, uint32_t divisor, uint32_t size, uint64_t stride,
-                     uint64_t* address, uint32_t* live, int n);
-  void (*add_word)(int64_t* value, const uint32_t* word, int64_t coef, int n);
+  // Checked addresses. `narrow` tells that the coordinates fit an i32 (addresses always fit a u32),
+  // which is the usual case and several times faster; values are then i32, else i64.
+  // value[t] += coef * word[t]
+  void (*add_word)(bool narrow, void* value, const uint32_t* word, int64_t coef, int n);
+  // result[t] = value[t] + scalar
+  void (*shift)(bool narrow, void* result, const void* value, int64_t scalar, int n);
+  // coordinate = value / divisor; live &= in bounds; address += stride * coordinate (modulo 2^32).
+  void (*check_axis)(bool narrow, const void* value, uint32_t divisor, uint32_t size,
+                     uint64_t stride, uint32_t* address, uint32_t* live, int n);
   // destination[t] = live[t] ? source[address[t]] : fill
-  void (*pick)(uint32_t* destination, const uint32_t* source, const uint64_t* address,
+  void (*pick)(uint32_t* destination, const uint32_t* source, const uint32_t* address,
                const uint32_t* live, uint32_t fill, int n);
-  void (*pick_u8)(uint32_t* destination, const uint8_t* source, const uint64_t* address,
+  void (*pick_u8)(uint32_t* destination, const uint8_t* source, const uint32_t* address,
                   const uint32_t* live, uint32_t fill, int n);
 
   // destination and source may be the same; exactly n elements are written.

@@ -181,41 +181,83 @@ static void gather_strided(uint32_t* destination, const uint32_t* source, int64_
   FOR_LANES(n) { destination[t] = source[t * stride]; }
 }
 
-static void check_axis(const int64_t* value, uint32_t divisor, uint32_t size, uint64_t stride,
-                       uint64_t* address, uint32_t* live, int n) {
-  if (divisor == 1) {
-    FOR_LANES(n) {
-      uint64_t v = static_cast<uint64_t>(value[t]);
-      live[t] &= v < size ? 1u : 0u;
-      address[t] += stride * v;
-    }
-    return;
+static void add_word(bool narrow, void* value, const uint32_t* word, int64_t coef, int n) {
+  if (narrow) {
+    uint32_t* sum = static_cast<uint32_t*>(value);
+    uint32_t factor = static_cast<uint32_t>(coef);
+    FOR_LANES(n) { sum[t] += factor * word[t]; }
+  } else {
+    int64_t* sum = static_cast<int64_t*>(value);
+    FOR_LANES(n) { sum[t] += coef * static_cast<int64_t>(as_int(word[t])); }
   }
+}
+
+static void shift(bool narrow, void* result, const void* value, int64_t scalar, int n) {
+  if (narrow) {
+    uint32_t* sum = static_cast<uint32_t*>(result);
+    const uint32_t* from = static_cast<const uint32_t*>(value);
+    uint32_t distance = static_cast<uint32_t>(scalar);
+    FOR_LANES(n) { sum[t] = from[t] + distance; }
+  } else {
+    int64_t* sum = static_cast<int64_t*>(result);
+    const int64_t* from = static_cast<const int64_t*>(value);
+    FOR_LANES(n) { sum[t] = from[t] + scalar; }
+  }
+}
+
+static void check_wide(const int64_t* value, uint32_t divisor, uint32_t size, uint64_t stride,
+                       uint32_t* address, uint32_t* live, int n) {
   for (int t = 0; t < n; ++t) {
     uint64_t v = static_cast<uint64_t>(value[t]);
     uint64_t quotient = v / divisor;
     live[t] &= value[t] >= 0 && quotient * divisor == v && quotient < size ? 1u : 0u;
-    address[t] += stride * quotient;
+    address[t] += static_cast<uint32_t>(stride * quotient);
   }
 }
 
-static void add_word(int64_t* value, const uint32_t* word, int64_t coef, int n) {
-  FOR_LANES(n) { value[t] += coef * static_cast<int64_t>(as_int(word[t])); }
+static void check_axis(bool narrow, const void* value, uint32_t divisor, uint32_t size,
+                       uint64_t stride, uint32_t* address, uint32_t* live, int n) {
+  if (!narrow) {
+    check_wide(static_cast<const int64_t*>(value), divisor, size, stride, address, live, n);
+    return;
+  }
+  const uint32_t* v = static_cast<const uint32_t*>(value);
+  const uint32_t step = static_cast<uint32_t>(stride);
+  // A negative coordinate is above every size up to 2^31 as an unsigned number.
+  const uint32_t limit = size < 0x80000000u ? size : 0x80000000u;
+  if (divisor == 1) {
+    FOR_LANES(n) {
+      live[t] &= v[t] < limit ? 1u : 0u;
+      address[t] += step * v[t];
+    }
+    return;
+  }
+  // If the divisor divides v, v times its reciprocal is within 2^-20 of the quotient; if not, no
+  // integer times the divisor gives v.
+  const double reciprocal = 1.0 / divisor;
+  FOR_LANES(n) {
+    int32_t signed_value = as_int(v[t]);
+    double quotient = static_cast<double>(signed_value) * reciprocal + 0.5;
+    uint32_t c = static_cast<uint32_t>(static_cast<int32_t>(quotient));
+    live[t] &= signed_value >= 0 && c * divisor == v[t] && c < limit ? 1u : 0u;
+    address[t] += step * c;
+  }
 }
 
-static void pick(uint32_t* destination, const uint32_t* source, const uint64_t* address,
+static void pick(uint32_t* destination, const uint32_t* source, const uint32_t* address,
                  const uint32_t* live, uint32_t fill, int n) {
-  // A lane out of bounds reads element 0, which every operand has, and throws it away.
+  // A lane out of bounds reads element 0, which every operand has, and throws it away. Addresses
+  // are below 2^31, which is what the i32 tells the compiler's gather.
   FOR_LANES(n) {
-    uint32_t word = source[live[t] != 0 ? address[t] : 0];
+    uint32_t word = source[live[t] != 0 ? as_int(address[t]) : 0];
     destination[t] = live[t] != 0 ? word : fill;
   }
 }
 
-static void pick_u8(uint32_t* destination, const uint8_t* source, const uint64_t* address,
+static void pick_u8(uint32_t* destination, const uint8_t* source, const uint32_t* address,
                     const uint32_t* live, uint32_t fill, int n) {
   FOR_LANES(n) {
-    uint32_t word = source[live[t] != 0 ? address[t] : 0];
+    uint32_t word = source[live[t] != 0 ? as_int(address[t]) : 0];
     destination[t] = live[t] != 0 ? word : fill;
   }
 }

@@ -16,7 +16,7 @@
 #define PINPOINT_TABLE(name, isa)                                                              \
   {                                                                                            \
     name, isa::run, isa::chain, isa::blend, isa::gather, isa::gather_u8, isa::gather_strided,  \
-        isa::check_axis, isa::add_word, isa::pick, isa::pick_u8, isa::canonicalise,            \
+        isa::add_word, isa::shift, isa::check_axis, isa::pick, isa::pick_u8, isa::canonicalise,            \
         isa::narrow_u8, isa::tile, isa::kRows, isa::kColumns                                   \
   }
 

@@ -132,6 +132,7 @@ Axis read_axis(Reader& reader, const Node& node, int load) {
   if (low <= -kCoordinateLimit || high >= kCoordinateLimit) reader.fail("coordinate beyond 2^62");
   axis.always_in_bounds =
       axis.divisor == 1 && !axis.uses_words && low >= 0 && high < Wide{axis.size};
+  axis.narrow = low >= -(Wide{1} << 31) && high < Wide{1} << 31;
   return axis;
 }
 

@@ -38,6 +38,8 @@ struct Axis {
   bool uses_words;
   // True when every value that the coordinate can take is in bounds: nothing is left to check.
   bool always_in_bounds;
+  // True when every value fits an i32.
+  bool narrow;
 };
 
 struct Load {

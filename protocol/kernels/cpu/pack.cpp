@@ -32,6 +32,7 @@ Factor::Factor(const Node& node, const Plan& plan, int load, const void* operand
     : operand_(static_cast<const float*>(operand)),
       fill_(node.loads[load].fill),
       constant_(plan.loads[load].constant),
+      narrow_(plan.loads[load].narrow),
       batch_(offsets_of(node, batch, plan.loads[load].stride)),
       lines_(offsets_of(node, lines, plan.loads[load].stride)),
       depth_(offsets_of(node, depth, plan.loads[load].stride)),
@@ -41,7 +42,9 @@ Factor::Factor(const Node& node, const Plan& plan, int load, const void* operand
     const Axis& axis = node.loads[load].axes[a];
     const int64_t* coef = axis.coordinate_coef;
     checked_.push_back({&axis, offsets_of(node, batch, coef), offsets_of(node, lines, coef),
-                        offsets_of(node, depth, coef)});
+                        offsets_of(node, depth, coef), {}});
+    const Offsets& values = checked_.back().lines;
+    if (narrow_) checked_.back().narrow_lines.assign(values.begin(), values.end());
   }
 }
 
@@ -80,21 +83,23 @@ void Factor::pack_checked(float* destination, int64_t batch, int64_t first, int6
   for (int64_t start = 0; start < count; start += step) {
     int n = static_cast<int>(std::min<int64_t>(step, count - start));
     for (int64_t term = 0; term < depth; ++term) {
-      uint64_t address[kBlock];
+      uint32_t address[kBlock];  // modulo 2^32: exact where the load is in bounds
       uint32_t in_bounds[kBlock];
       int64_t value[kBlock];
       uint32_t words[kBlock + 2 * kLanes] = {};
       int64_t base = constant_ + batch_[batch] + depth_[k + term];
       for (int t = 0; t < n; ++t) {
-        address[t] = static_cast<uint64_t>(base + lines_[first + start + t]);
+        address[t] = static_cast<uint32_t>(base + lines_[first + start + t]);
       }
       std::fill_n(in_bounds, n, 1u);
       for (const Checked& checked : checked_) {
         const Axis& axis = *checked.axis;
         int64_t scalar = axis.constant + checked.batch[batch] + checked.depth[k + term];
-        const int64_t* line = &checked.lines[first + start];
-        for (int t = 0; t < n; ++t) value[t] = line[t] + scalar;
-        ops_.check_axis(value, axis.divisor, axis.size, axis.stride, address, in_bounds, n);
+        const void* line = &checked.lines[first + start];
+        if (narrow_) line = &checked.narrow_lines[first + start];
+        ops_.shift(narrow_, value, line, scalar, n);
+        ops_.check_axis(narrow_, value, axis.divisor, axis.size, axis.stride, address, in_bounds,
+                        n);
       }
       ops_.pick(words, reinterpret_cast<const uint32_t*>(operand_), address, in_bounds, fill_, n);
       for (int t = 0; t < n; t += width) {

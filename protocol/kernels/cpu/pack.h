@@ -33,6 +33,7 @@ class Factor {
   struct Checked {
     const Axis* axis;
     Offsets batch, lines, depth;
+    std::vector<int32_t> narrow_lines;  // the same as `lines`, where they fit
   };
 
   void pack_plain(float* destination, const float* source, const int64_t* lines,
@@ -44,6 +45,7 @@ class Factor {
   const float* operand_;
   uint32_t fill_;
   int64_t constant_;
+  bool narrow_;
   Offsets batch_, lines_, depth_;
   std::vector<int32_t> runs_;
   std::vector<Checked> checked_;

@@ -6,10 +6,12 @@ namespace {
 LoadPlan plan_load(const Load& load, int coordinates) {
   LoadPlan plan{};
   plan.constant = static_cast<int64_t>(load.offset);
+  plan.narrow = true;
   for (size_t a = 0; a < load.axes.size(); ++a) {
     const Axis& axis = load.axes[a];
     if (!axis.always_in_bounds) {
       plan.checked_axes.push_back(static_cast<int>(a));
+      plan.narrow = plan.narrow && axis.narrow;
     } else if (axis.size > 1) {
       // In bounds for every coordinate, hence |coef| < size and stride * size < 2^32.
       int64_t stride = static_cast<int64_t>(axis.stride);

@@ -15,6 +15,7 @@ struct LoadPlan {
   int64_t constant;
   int64_t stride[kMaxCoordinates];
   std::vector<int> checked_axes;  // empty: the load needs no check at all
+  bool narrow;                    // all checked axes are: 32-bit arithmetic does
   bool needed;
 };
 
