@@ -100,6 +100,9 @@ REDUCTIONS = {
 POOLS = {
     "max": lambda x: F.max_pool2d(x, 2),
     "max_overlapping_padded": lambda x: F.max_pool2d(x, 3, stride=2, padding=1),
+    "max_ceil": lambda x: F.max_pool2d(x, 3, ceil_mode=True),
+    "max_of_tiles": lambda x: F.max_pool2d(x, (2, 4)),
+    "average_of_tiles": lambda x: F.avg_pool2d(x, (4, 2), divisor_override=3),
     "max_dilated": lambda x: F.max_pool2d(x, 2, stride=1, dilation=2),
     "max_of_negatives_padded": lambda x: F.max_pool2d(x - 9, 3, stride=1, padding=1),
     "average": lambda x: F.avg_pool2d(x, 2),
@@ -142,6 +145,8 @@ def test_pooling_forward_and_backward_agrees_with_torch(name: str) -> None:
         {"padding": 2, "dilation": 2, "bias": False},
         {"groups": 2, "padding": 1},
         {"groups": 4, "stride": 2},
+        {"stride": (3, 1), "padding": (0, 2)},
+        {"stride": 2, "dilation": 2, "padding": 3},
     ],
     ids=str,
 )

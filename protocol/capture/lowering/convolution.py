@@ -1,9 +1,8 @@
 """Convolutions of any spatial rank, with stride, padding, dilation and groups.
 
-Three folds: correlation (forward), its transpose (input gradient; an exact divisor picks the taps
-that a stride hits) and the weight gradient, whose long sum over images is split in blocks.
-Taps beyond the border, between strides or past the last image load 0 and are added like others:
-kernels can then treat all three as matrix products.
+Three folds: correlation (forward), its transpose (input gradient) and the weight gradient, whose
+long sum over images is split in blocks. Taps beyond the border or past the last image load 0 and
+are added like others: kernels can then treat all three as matrix products.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.reductions import float_sum
 from protocol.capture.values import Lowered, Shape, View, elements
 from protocol.program.builder import Affine, FoldBuilder
-from protocol.program.isa import DType
+from protocol.program.isa import MAX_RANK, DType
 
 TERMS_PER_BLOCK = 4_096  # of a weight gradient's partial sum
 
@@ -92,6 +91,8 @@ def correlate_transposed(
     ctx: Context, g: View, w: View, geometry: Geometry, spatial: Shape
 ) -> View:
     """out[n, c, q] = sum over o, k of g[n, o, (q + pad - k * d) / s] * w[o, c, k]."""
+    if _has_phases(geometry, len(spatial)):
+        return _correlate_by_phases(ctx, g, w, geometry, spatial)
     gs, ws = _grouped(g, geometry.groups, 1), _grouped(w, geometry.groups, 0)
     split = _group_dims(geometry)
     per_group, channels, *taps = ws.shape[len(split) :]
@@ -104,6 +105,42 @@ def correlate_transposed(
     v = ws.load(b, [*group, b.red(0), channel, *tap])
     result = ctx.finish(b, b.fma(a, v, b.acc))
     return _flat(result, (g.shape[0], geometry.groups * channels, *spatial))
+
+
+def _has_phases(geometry: Geometry, rank: int) -> bool:
+    dimensions = 2 + len(_group_dims(geometry)) + 2 * rank
+    strided = any(s != 1 for s in geometry.stride)
+    return strided and all(d == 1 for d in geometry.dilation) and dimensions <= MAX_RANK
+
+
+def _correlate_by_phases(
+    ctx: Context, g: View, w: View, geometry: Geometry, spatial: Shape
+) -> View:
+    """The transpose without the taps that a stride never hits, and without a divisor.
+
+    With q + pad = s * a + b and k = s * j + b the output position is a - j: a product of two
+    matrices over (n, a) and (c, b). Its result includes the padding, which a slice leaves out.
+    """
+    gs, ws = _grouped(g, geometry.groups, 1), _grouped(w, geometry.groups, 0)
+    split, rank = _group_dims(geometry), len(spatial)
+    per_group, channels, *taps = ws.shape[len(split) :]
+    sizes = zip(spatial, geometry.padding, geometry.stride, strict=True)
+    wide = [-(-(size + pad) // s) for size, pad, s in sizes]
+    phases = [d for pair in zip(wide, geometry.stride, strict=True) for d in pair]
+    hits = [-(-k // s) for k, s in zip(taps, geometry.stride, strict=True)]
+    b = FoldBuilder(DType.F32, (g.shape[0], *split, channels, *phases), (per_group, *hits))
+    group = [b.out(1) for _ in split]
+    first = 2 + len(split)
+    place = [b.out(first + 2 * i) + b.red(1 + i) * -1 for i in range(rank)]
+    tap = [b.out(first + 2 * i + 1) + b.red(1 + i) * geometry.stride[i] for i in range(rank)]
+    a = gs.load(b, [b.out(0), *group, b.red(0), *place])
+    v = ws.load(b, [*group, b.red(0), b.out(1 + len(split)), *tap])
+    result = ctx.finish(b, b.fma(a, v, b.acc))
+    whole = [n * s for n, s in zip(wide, geometry.stride, strict=True)]
+    view = _flat(result, (g.shape[0], geometry.groups * channels, *whole))
+    for i, size in enumerate(spatial):
+        view = view.slice(2 + i, geometry.padding[i], geometry.padding[i] + size)
+    return view
 
 
 def weight_gradient(ctx: Context, g: View, x: View, geometry: Geometry, shape: Shape) -> View:

@@ -56,7 +56,8 @@ def _max_pool(
     value = ctx.finish(b, top)
 
     b = FoldBuilder(DType.I32, shape, taps, init=0xFFFFFFFF)
-    here = source.load(b, _at(b, geometry), skip=True)
+    outside = _reaches_outside(geometry, taps, source.shape[2:], shape[2:])
+    here = source.load(b, _at(b, geometry), skip=outside)
     best = value.load(b, [b.out(i) for i in range(4)])
     hit = b.ior(b.feq(here, best), b.iand(_nan(b, here), _nan(b, best)))
     row = _position(b, 0, geometry)
@@ -66,6 +67,17 @@ def _max_pool(
     if len(target) == 3:
         return value.select(0, 0), index.select(0, 0)
     return value, index
+
+
+def _reaches_outside(geometry: Geometry, taps: Shape, large: Shape, small: Shape) -> bool:
+    """Does a window go beyond the input?"""
+    last = [
+        (m - 1) * s + (k - 1) * d - p
+        for m, k, s, d, p in zip(
+            small, taps, geometry.stride, geometry.dilation, geometry.padding, strict=True
+        )
+    ]
+    return any(geometry.padding) or any(end >= n for end, n in zip(last, large, strict=True))
 
 
 def _nan(b: FoldBuilder, x: Value) -> Value:
