@@ -37,21 +37,19 @@ class ChessClock:
         """First second at which ``side``, being on the clock, has lost."""
         return self.turn_start + self.extra + grace + self.left(side)
 
-    def passed(self, side: Side, grace: int, now: int, extra: int) -> ChessClock:
-        """The clocks after ``side`` ended its turn at ``now`` and one with ``extra`` began.
+    def passed(self, side: Side, grace: int, now: int) -> ChessClock:
+        """The clocks after ``side`` ended its turn at ``now``; the next turn has no extra yet.
 
         Raises:
             ValueError: the side had run out of time; the caller checks that first.
         """
         deadline = self.deadline(side, grace)
         if now >= deadline:
-            raise ValueError(
-                f"turn ended at {now}, but its deadline was {deadline}: claim a timeout"
-            )
+            raise ValueError(f"turn ended at {now}, its deadline was {deadline}: claim a timeout")
         spent = max(0, now - (self.turn_start + self.extra + grace))
         return ChessClock(
             now,
-            extra,
+            0,
             self.solver_left - (spent if side is Side.SOLVER else 0),
             self.opener_left - (spent if side is not Side.SOLVER else 0),
         )

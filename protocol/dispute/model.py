@@ -228,15 +228,14 @@ class Model:
         current = actual == move.expected
         require(current, "StalePosition", actual.hex(), move.expected.hex())
         require(self.claims.is_disputable(d.claim_id), "ClaimNotDisputable", d.claim_id.hex())
-        return d, self.claims.facts_of(d.claim_id)
+        # The side on the clock pays for its time, whoever moved.
+        passed = d.clock.passed(side, self.parameters.grace_seconds, now)
+        return replace(d, clock=passed), self.claims.facts_of(d.claim_id)
 
-    def turn(self, dispute_id: bytes, d: Record, state: DisputeState, now: int, extra: int) -> None:
-        """End the turn: ``d`` with its new members enters ``state``, the mover's side pays."""
-        before = self.records[dispute_id]
-        clock = before.clock.passed(
-            side_of(before.state), self.parameters.grace_seconds, now, extra
-        )
-        self.records[dispute_id] = replace(d, state=state, clock=clock, turn=before.turn + 1)
+    def turn(self, dispute_id: bytes, d: Record, state: DisputeState, extra: int) -> None:
+        """End the move: ``d`` with its new members enters ``state``, ``extra`` seconds free."""
+        clock = replace(d.clock, extra=extra)
+        self.records[dispute_id] = replace(d, state=state, clock=clock, turn=d.turn + 1)
 
     def wait_for(self, claim_id: bytes, path: bytes, start: int, needed: int) -> int:
         """Queue the work for a path; the free seconds of the turn that waits for it."""
@@ -275,8 +274,7 @@ class Model:
         self.vault.release(pot_of(d.opener, dispute_id), d.opener, d.bond)
 
     def _close(self, dispute_id: bytes, d: Record, state: DisputeState) -> None:
-        turn = self.records[dispute_id].turn + 1
-        self.records[dispute_id] = replace(d, state=state, turn=turn)
+        self.records[dispute_id] = replace(d, state=state, turn=d.turn + 1)
         self.claims.open_disputes[d.claim_id] -= 1
 
 

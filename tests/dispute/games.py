@@ -99,11 +99,11 @@ class ServedBy:
             return None
 
 
-def facts_of(solver: Execution, state_count: int, **changes: int | str) -> ClaimFacts:
+def facts_of(run: Execution, state_count: int, **changes: int | str) -> ClaimFacts:
     """The claim that an execution makes, with generous times."""
-    log = solver.log_leaves()
-    program = solver.program_leaves()
-    data = solver.data_leaves()
+    log = run.log_leaves()
+    program = run.program_leaves()
+    data = run.data_leaves()
     fields = {
         "solver": SOLVER,
         "requester": REQUESTER,
@@ -113,8 +113,8 @@ def facts_of(solver: Execution, state_count: int, **changes: int | str) -> Claim
         "program_root": Tree(program).root,
         "data_root": Tree(data).root,
         "initial_state_root": log[0],
-        "steps": solver.steps,
-        "interval": solver.interval,
+        "steps": run.steps,
+        "interval": run.interval,
         "node_count": len(program) - state_count,
         "state_count": state_count,
         "data_count": len(data),

@@ -41,7 +41,7 @@ def reveal(model: Model, dispute_id: bytes, move: Reveal, sender: str, now: int)
     d, _ = model.enter(dispute_id, move, sender, now)
     _check_children(d, move.children)
     model.opened[dispute_id] = Opened(children=move.children)
-    model.turn(dispute_id, d, DisputeState.PICK, now, 0)
+    model.turn(dispute_id, d, DisputeState.PICK, 0)
 
 
 def pick(model: Model, dispute_id: bytes, move: Pick, sender: str, now: int) -> None:
@@ -65,7 +65,7 @@ def open_tensor(model: Model, dispute_id: bytes, move: OpenTensor, sender: str, 
     check_inclusion(trace, move.tensor_root, d.node, facts.node_count, move.trace_proof)
     size = chunk_count(d.shape.numel, d.shape.width)
     d = replace(d, level=Level.TENSOR, lo=0, size=size, subroot=move.tensor_root)
-    model.turn(dispute_id, d, DisputeState.POINT_CHUNK, now, 0)
+    model.turn(dispute_id, d, DisputeState.POINT_CHUNK, 0)
 
 
 def open_chunk(model: Model, dispute_id: bytes, move: OpenChunk, sender: str, now: int) -> None:
@@ -73,7 +73,7 @@ def open_chunk(model: Model, dispute_id: bytes, move: OpenChunk, sender: str, no
     d, _ = model.enter(dispute_id, move, sender, now)
     _check_leaf(d, chunk_length(d.shape.numel, d.shape.width, d.lo), move.chunk)
     model.opened[dispute_id] = Opened(chunk=move.chunk)
-    model.turn(dispute_id, d, DisputeState.POINT_ELEMENT, now, 0)
+    model.turn(dispute_id, d, DisputeState.POINT_ELEMENT, 0)
 
 
 def open_term(model: Model, dispute_id: bytes, move: OpenTerm, sender: str, now: int) -> None:
@@ -81,7 +81,7 @@ def open_term(model: Model, dispute_id: bytes, move: OpenTerm, sender: str, now:
     d, _ = model.enter(dispute_id, move, sender, now)
     _check_leaf(d, 4 * (1 + d.shape.loads), move.leaf)
     model.opened[dispute_id] = Opened(leaf=move.leaf)
-    model.turn(dispute_id, d, DisputeState.POINT_KIND, now, 0)
+    model.turn(dispute_id, d, DisputeState.POINT_KIND, 0)
 
 
 def _tree(model: Model, d: Record, facts: ClaimFacts, level: Level) -> tuple[int, bytes]:
@@ -104,7 +104,7 @@ def _descend(model: Model, dispute_id: bytes, d: Record, facts: ClaimFacts, now:
     state, extra = DisputeState.REVEAL, 0
     if d.size == 1:
         d, state, extra = _arrive(model, dispute_id, d, facts, now)
-    model.turn(dispute_id, d, state, now, extra)
+    model.turn(dispute_id, d, state, extra)
 
 
 def _arrive(model: Model, dispute_id: bytes, d: Record, facts: ClaimFacts, now: int) -> Next:

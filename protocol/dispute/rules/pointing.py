@@ -30,7 +30,7 @@ def point_step(model: Model, dispute_id: bytes, move: PointStep, sender: str, no
     require(move.t < length, "StepOutOfRange", move.t, length)
     d = replace(d, step=facts.first_step(d.segment) + move.t)
     d, state, extra = after_step(model, d, facts, now)
-    model.turn(dispute_id, d, state, now, extra)
+    model.turn(dispute_id, d, state, extra)
 
 
 def point_binding(
@@ -39,7 +39,7 @@ def point_binding(
     """Branch STATE."""
     d, facts = model.enter(dispute_id, move, sender, now)
     require(move.q < facts.state_count, "BindingOutOfRange", move.q, facts.state_count)
-    model.turn(dispute_id, replace(d, binding=move.q), DisputeState.ANSWER_BINDING, now, 0)
+    model.turn(dispute_id, replace(d, binding=move.q), DisputeState.ANSWER_BINDING, 0)
 
 
 def point_element(
@@ -48,7 +48,7 @@ def point_element(
     """Branch TRACE, node and element at once."""
     d, facts = model.enter(dispute_id, move, sender, now)
     d = _bound(model, d, facts, move.j, move.node, move.program_proof)
-    _point_element(model, dispute_id, d, move.e, now)
+    _point_element(model, dispute_id, d, move.e)
 
 
 def point_node(model: Model, dispute_id: bytes, move: PointNode, sender: str, now: int) -> None:
@@ -57,7 +57,7 @@ def point_node(model: Model, dispute_id: bytes, move: PointNode, sender: str, no
     free = d.state is DisputeState.BRANCH
     require(free or move.j == d.node, "WrongNode", d.node, move.j)
     d = _bound(model, d, facts, move.j, move.node, move.program_proof)
-    model.turn(dispute_id, d, DisputeState.NEED_TENSOR, now, 0)
+    model.turn(dispute_id, d, DisputeState.NEED_TENSOR, 0)
 
 
 def point_bound_element(
@@ -67,20 +67,20 @@ def point_bound_element(
     d, _ = model.enter(dispute_id, move, sender, now)
     chunk = chunk_of(move.e, d.shape.width)
     require(d.lo <= chunk < d.lo + d.size, "ChunkOutsideRange", chunk, d.lo, d.size)
-    _point_element(model, dispute_id, d, move.e, now)
+    _point_element(model, dispute_id, d, move.e)
 
 
 def point_term(model: Model, dispute_id: bytes, move: PointTerm, sender: str, now: int) -> None:
     """Term r and what is wrong with it."""
     d, _ = model.enter(dispute_id, move, sender, now)
     require(move.r < d.shape.terms, "TermOutOfRange", move.r, d.shape.terms)
-    _point_kind(model, dispute_id, replace(d, term=move.r), move.kind, now)
+    _point_kind(model, dispute_id, replace(d, term=move.r), move.kind)
 
 
 def point_kind(model: Model, dispute_id: bytes, move: PointKind, sender: str, now: int) -> None:
     """What is wrong with the bisected term."""
     d, _ = model.enter(dispute_id, move, sender, now)
-    _point_kind(model, dispute_id, d, move.kind, now)
+    _point_kind(model, dispute_id, d, move.kind)
 
 
 def _bound(model: Model, d: Record, facts: ClaimFacts, j: int, node: bytes, proof: Proof) -> Record:
@@ -89,13 +89,13 @@ def _bound(model: Model, d: Record, facts: ClaimFacts, j: int, node: bytes, proo
     return replace(d, node=j, descriptor_hash=keccak(node), shape=model.judge.shape(node))
 
 
-def _point_element(model: Model, dispute_id: bytes, d: Record, element: int, now: int) -> None:
+def _point_element(model: Model, dispute_id: bytes, d: Record, element: int) -> None:
     require(element < d.shape.numel, "ElementOutOfRange", element, d.shape.numel)
     d, state, extra = after_element(model, replace(d, element=element))
-    model.turn(dispute_id, d, state, now, extra)
+    model.turn(dispute_id, d, state, extra)
 
 
-def _point_kind(model: Model, dispute_id: bytes, d: Record, kind: int, now: int) -> None:
+def _point_kind(model: Model, dispute_id: bytes, d: Record, kind: int) -> None:
     loads = d.shape.loads
     require(kind == ARITHMETIC or kind < loads, "KindOutOfRange", kind, loads)
-    model.turn(dispute_id, replace(d, kind=kind), DisputeState.JUDGE, now, 0)
+    model.turn(dispute_id, replace(d, kind=kind), DisputeState.JUDGE, 0)

@@ -41,7 +41,7 @@ def post_segment(model: Model, dispute_id: bytes, move: PostSegment, sender: str
     check_inclusion(move.segment_root, move.after, length - 1, length, move.proof_end)
     model.roots[d.claim_id, path] = StoredRoot(move.segment_root, move.before, move.after)
     d, state, extra = after_segment_root(model, d, facts, now)
-    model.turn(dispute_id, d, state, now, extra)
+    model.turn(dispute_id, d, state, extra)
 
 
 def post_trace(model: Model, dispute_id: bytes, move: PostTrace, sender: str, now: int) -> None:
@@ -60,7 +60,7 @@ def post_trace(model: Model, dispute_id: bytes, move: PostTrace, sender: str, no
         require(not move.proof_pre, "WrongLength", 0, len(move.proof_pre))
     check_inclusion(segment.root, move.post, t, length, move.proof_post)
     model.roots[d.claim_id, path] = StoredRoot(move.trace_root, move.pre, move.post)
-    model.turn(dispute_id, replace(d, depth=2), DisputeState.BRANCH, now, 0)
+    model.turn(dispute_id, replace(d, depth=2), DisputeState.BRANCH, 0)
 
 
 def post_fold(model: Model, dispute_id: bytes, move: PostFold, sender: str, now: int) -> None:
@@ -86,7 +86,7 @@ def post_fold(model: Model, dispute_id: bytes, move: PostFold, sender: str, now:
     last = shape.terms - 1
     check_inclusion(move.fold_root, move.last_leaf, last, shape.terms, move.last_leaf_proof)
     model.roots[d.claim_id, path] = StoredRoot(move.fold_root)
-    model.turn(dispute_id, replace(d, depth=3), DisputeState.POINT_TERM, now, 0)
+    model.turn(dispute_id, replace(d, depth=3), DisputeState.POINT_TERM, 0)
 
 
 def use_root(model: Model, dispute_id: bytes, move: UseRoot, sender: str, now: int) -> None:
@@ -95,13 +95,13 @@ def use_root(model: Model, dispute_id: bytes, move: UseRoot, sender: str, now: i
     if d.state is DisputeState.NEED_SEGMENT:
         _require_stored(model, d, segment_path(d.segment))
         d, following, extra = after_segment_root(model, d, facts, now)
-        model.turn(dispute_id, d, following, now, extra)
+        model.turn(dispute_id, d, following, extra)
     elif d.state is DisputeState.NEED_TRACE:
         _require_stored(model, d, trace_path(d.step))
-        model.turn(dispute_id, replace(d, depth=2), DisputeState.BRANCH, now, 0)
+        model.turn(dispute_id, replace(d, depth=2), DisputeState.BRANCH, 0)
     else:
         _require_stored(model, d, fold_path(d.step, d.node, d.element))
-        model.turn(dispute_id, replace(d, depth=3), DisputeState.POINT_TERM, now, 0)
+        model.turn(dispute_id, replace(d, depth=3), DisputeState.POINT_TERM, 0)
 
 
 def _require_stored(model: Model, d: Record, path: bytes) -> None:

@@ -1,0 +1,571 @@
+"""Random play of many disputes at once on the model and the contracts, from a seed.
+
+Ten claims: honest ones whose solver keeps its clocks, and false ones, each with one honest
+challenger that keeps its clock. Everybody else does anything: right moves, random pointers, mutated
+moves, moves out of turn, late ones. What must hold after every accepted move is checked here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import fields, replace
+from hashlib import sha256
+from random import Random
+from typing import Any
+
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+
+from protocol.dispute import challenger, defender
+from protocol.dispute.bounds import most_moves
+from protocol.dispute.execution import Withheld
+from protocol.dispute.moves import (
+    Bisect,
+    CommitOpen,
+    Move,
+    Open,
+    OpenChunk,
+    OpenTerm,
+    Pick,
+    PointBinding,
+    PointBoundElement,
+    PointKind,
+    PointStep,
+    PointTerm,
+    PositionMove,
+    PostFold,
+    PostSegment,
+    PostTrace,
+    Reclaim,
+    Refund,
+    Reveal,
+    Timeout,
+    UseRoot,
+)
+from protocol.dispute.proofs import Prover
+from protocol.dispute.refusal import Refusal
+from protocol.dispute.state import (
+    ARITHMETIC,
+    ZERO_ADDRESS,
+    DisputeState,
+    Level,
+    Position,
+    Side,
+    commitment_of,
+    fold_path,
+    is_final,
+    segment_path,
+    trace_path,
+)
+from protocol.dispute.toy import ONE_LEAF, SMALL
+from protocol.merkle import leaf_hash, recombine
+from tests.adversaries.wrong_arithmetic import WrongArithmetic
+from tests.adversaries.wrong_state import WrongState
+from tests.dispute.evm import CHAIN_ID
+from tests.dispute.games import BOND, EVERYTHING, NOTHING, START, ServedBy, facts_of
+from tests.dispute.matrix import ADVANCE, honest
+from tests.dispute.twin import Twin
+
+S = DisputeState
+KINDS = ("honest", "honest", "honest", "single", "step", "step", "step", "step", "state", "state")
+CLAIMS = {bytes([n + 1]) * 32: kind for n, kind in enumerate(KINDS)}
+KEPT_CLAIMS = tuple(claim for claim, kind in CLAIMS.items() if kind in ("honest", "single"))
+FALSE_CLAIMS = tuple(claim for claim in CLAIMS if claim not in KEPT_CLAIMS)
+BELIEVED = {"honest": "step", "single": "single"}
+"""What a challenger takes for right, if not the honest run."""
+SOLVER_KEY = Account.from_key(b"\x11" * 32)
+SOLVER = SOLVER_KEY.address.lower()
+KEEPER = "0x" + "ee" * 20
+OPENERS = ["0x" + f"{n:02x}" * 20 for n in (0xA1, 0xA2, 0xA3)]
+STRANGER = "0x" + "77" * 20
+EVERYONE = [SOLVER, KEEPER, STRANGER, *OPENERS]
+WINDOW = 40_000
+SAFE_SECONDS = 40
+DESCENT = {
+    state: stage
+    for stage, states in enumerate(
+        [
+            (S.NEED_SEGMENT,),
+            (S.POINT_STEP,),
+            (S.NEED_TRACE,),
+            (S.BRANCH,),
+            (S.POINT_NODE,),
+            (S.NEED_TENSOR,),
+            (S.POINT_CHUNK,),
+            (S.NEED_CHUNK,),
+            (S.POINT_ELEMENT,),
+            (S.NEED_FOLD,),
+            (S.POINT_TERM,),
+            (S.NEED_TERM,),
+            (S.POINT_KIND,),
+            (S.JUDGE, S.ANSWER_BINDING),
+            (S.SOLVER_WON, S.CHALLENGER_WON, S.REFUNDED),
+        ],
+        start=1,
+    )
+    for state in states
+}
+BISECTED_AFTER = {
+    Level.LOG: 0,
+    Level.SEGMENT: DESCENT[S.POINT_STEP],
+    Level.TRACE: DESCENT[S.BRANCH],
+    Level.POST_STATE: DESCENT[S.BRANCH],
+    Level.TENSOR: DESCENT[S.POINT_CHUNK],
+    Level.FOLD: DESCENT[S.POINT_TERM],
+}
+
+
+def progress(position: Position) -> tuple[float, int, bool]:
+    """How far down a dispute is; grows with every move (I5)."""
+    if position.state in (S.REVEAL, S.PICK):
+        stage = BISECTED_AFTER[position.level] + 0.5
+        return stage, -position.size, position.state is S.PICK
+    return DESCENT[position.state], 0, False
+
+
+class RandomPlay:
+    """One run of random play. ``act`` until enough, then ``finish``."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.now = START
+        runs = {
+            "honest": honest(SMALL),
+            "single": honest(ONE_LEAF),
+            "step": WrongArithmetic(4, ADVANCE, 7, 0),
+            "state": WrongState(5, 2),
+        }
+        self.provers = {kind: Prover(run) for kind, run in runs.items()}
+        facts = {
+            claim: facts_of(
+                runs[kind],
+                len(runs[kind].state_leaves(0)),
+                solver=SOLVER,
+                window_end=START + WINDOW,
+                reveal_end=START + WINDOW + 500,
+            )
+            for claim, kind in CLAIMS.items()
+        }
+        self.twin = Twin(facts, recover=self._recover)
+        for account in EVERYONE:
+            self.twin.deposit(account, 1000 * BOND)
+        self.deposited = self.twin.vault.total
+        for claim in CLAIMS:
+            self.twin.draw(claim, 2, OPENERS[1])
+        self.pending: list[Open] = []
+        self.owners: dict[bytes, str] = {}
+        self.kept: set[bytes] = set()
+        self.outcomes: Counter[S] = Counter()
+        self.unchallenged = list(FALSE_CLAIMS)
+
+    # ------------------------------------------------------------------ actions
+
+    def act(self) -> None:
+        """One random action."""
+        self.now += self.random.choice((1, 1, 1, 2, 5))
+        self._keep(SAFE_SECONDS)
+        actions = (
+            (self._act_right, 40),
+            (self._act_random, 22),
+            (self._act_mutated, 16),
+            (self._act_opening, 12),
+            (self._act_end, 12),
+            (self._act_signed, 6),
+            (self._act_wait, 3),
+            (self._act_keeper, 2),
+        )
+        choices, weights = zip(*actions, strict=True)
+        self.random.choices(choices, weights)[0]()
+
+    def finish(self) -> None:
+        """Play the kept sides to the end, time out everybody else, and settle everything."""
+        while self.unchallenged:
+            self._act_keeper()
+        while live := self._live():
+            self._keep(10**9)
+            deadlines = [self.twin.clock(i, self.now)[1] for i in live]
+            self.now = max(self.now + 1, min(deadlines))
+            for dispute in self._live():
+                self._try(dispute, Timeout(), STRANGER)
+        self.now = max(self.now, START + WINDOW + 500)
+        for (opener, commitment), locked in list(self.twin.commitments.items()):
+            self._play(b"", Reclaim(locked.claim_id, opener, commitment), STRANGER)
+        self.check_money()
+
+    # ------------------------------------------------------------------ what must hold
+
+    def check_money(self) -> None:
+        """I3: what came in is what there is."""
+        self.twin.compare_money(EVERYONE)
+        assert self.twin.vault.total == self.deposited
+
+    def _play(self, dispute: bytes, move: Move, sender: str) -> None:
+        """Play a move that must be accepted or raise Refusal, and check what must hold after it."""
+        twin = self.twin
+        before = dict(twin.records)
+        fallen = dict(twin.claims.fallen)
+        old = twin.position(dispute) if dispute in before else None
+        try:
+            twin.apply(dispute, move, sender, self.now)
+        except Refusal:
+            assert twin.records == before, "a refused move changes nothing"
+            raise
+        for other, record in before.items():
+            if other != dispute:
+                assert twin.records[other] is record, "I11: other disputes do not move"
+        if old is None or dispute not in twin.records:
+            return
+        new = twin.position(dispute)
+        assert not is_final(old.state), "I7: a finished dispute stays"
+        assert progress(new) > progress(old), "I5: every move leads further down"
+        facts = twin.claims.facts_of(new.claim_id)
+        assert new.turn == old.turn + 1 <= most_moves(facts, chunks=3, terms=5)
+        self._check_opened(old, move)
+        side, _ = twin.clock(dispute, self.now)
+        live = not is_final(new.state) and not twin.claims.is_fallen(new.claim_id)
+        assert (side is not Side.NONE) == live, "I4: exactly one side is on the clock"
+        for claim in fallen:
+            assert twin.claims.fallen[claim] == fallen[claim], "I7: a claim falls once"
+        for claim in KEPT_CLAIMS:
+            assert not twin.claims.is_fallen(claim), "I1: an honest solver is never convicted"
+        if is_final(new.state):
+            self.outcomes[new.state] += 1
+
+    @staticmethod
+    def _check_opened(old: Position, move: Move) -> None:
+        """I8."""
+        if isinstance(move, Reveal):
+            assert recombine(old.size, move.children) == old.subroot
+        if isinstance(move, OpenChunk):
+            assert leaf_hash(move.chunk) == old.subroot
+        if isinstance(move, OpenTerm):
+            assert leaf_hash(move.leaf) == old.subroot
+
+    # ------------------------------------------------------------------ playing
+
+    def _live(self) -> list[bytes]:
+        return [i for i, d in self.twin.records.items() if not is_final(d.state)]
+
+    def _try(self, dispute: bytes, move: Move | None, sender: str) -> bool:
+        if move is None:
+            return False
+        try:
+            self._play(dispute, move, sender)
+        except Refusal:
+            return False
+        return True
+
+    def _keep(self, seconds: int) -> None:
+        """Those who keep their clocks move if less than ``seconds`` are left."""
+        for dispute in self._live():
+            while True:
+                d = self.twin.records[dispute]
+                side, deadline = self.twin.clock(dispute, self.now)
+                solver_keeps = side is Side.SOLVER and d.claim_id in KEPT_CLAIMS
+                opener_keeps = side is Side.OPENER and dispute in self.kept
+                if not (solver_keeps or opener_keeps) or deadline - self.now > seconds:
+                    break
+                move = self._right(dispute)
+                assert move is not None, f"nothing to play in {d.state.name}"
+                self._play(dispute, move, SOLVER if solver_keeps else KEEPER)
+
+    def _right(self, dispute: bytes) -> PositionMove | None:
+        """The strategy's move; challengers believe in a run that is not the solver's."""
+        situation = self.twin.situation(dispute)
+        kind = CLAIMS[situation.position.claim_id]
+        own = self.provers[BELIEVED.get(kind, "honest")]
+        if situation.position.side is Side.SOLVER:
+            return defender.next_move(situation, self.provers[kind])
+        served = ServedBy(self.provers[kind], self.random.choice((EVERYTHING, NOTHING)))
+        served.position = situation.position
+        try:
+            return challenger.next_move(situation, own, served)
+        except Withheld:
+            return None
+
+    def _sender(self, dispute: bytes) -> str:
+        d = self.twin.records[dispute]
+        return d.opener if self.twin.position(dispute).side is Side.OPENER else SOLVER
+
+    def _some(self) -> bytes | None:
+        """A dispute, usually a live one."""
+        live = [i for i in self._live() if self._can_move(i)]
+        if live and self.random.random() < 0.93:
+            return self.random.choice(live)
+        return self.random.choice(list(self.twin.records)) if self.twin.records else None
+
+    def _can_move(self, dispute: bytes) -> bool:
+        """Whether a move could be accepted: the claim stands and the time is not over."""
+        side, deadline = self.twin.clock(dispute, self.now)
+        return side is not Side.NONE and self.now < deadline
+
+    def _act_right(self) -> None:
+        if dispute := self._some():
+            move = self._right(dispute) or self._random_pointer(dispute)
+            self._try(dispute, move, self._sender(dispute))
+
+    def _is_wilful(self, dispute: bytes) -> bool:
+        """Whether who is to move may do anything; kept challengers play right moves only."""
+        side = self.twin.position(dispute).side
+        return side is Side.SOLVER or dispute not in self.kept
+
+    def _act_random(self) -> None:
+        dispute = self._some()
+        if dispute is not None and self._is_wilful(dispute):
+            self._try(dispute, self._random_pointer(dispute), self._sender(dispute))
+
+    def _act_mutated(self) -> None:
+        dispute = self._some()
+        if dispute is None or not self._is_wilful(dispute):
+            return
+        move = self._right(dispute) or self._random_pointer(dispute)
+        if move is None:
+            return
+        sender = self._sender(dispute)
+        if sender == SOLVER and self.twin.records[dispute].claim_id in KEPT_CLAIMS:
+            sender = STRANGER  # an honest solver brings no roots but its own
+        kind = self.random.random()
+        if kind < 0.7:
+            move = self._mutated(move)
+        elif kind < 0.85:
+            sender = self.random.choice([STRANGER, KEEPER, *OPENERS])
+        else:
+            other = self._random_pointer(self.random.choice(list(self.twin.records)))
+            move = replace(other or move, expected=move.expected)
+        self._try(dispute, move, sender)
+
+    def _act_opening(self) -> None:
+        if self.pending and self.random.random() < 0.6:
+            opening = self.random.choice(self.pending)
+            if not self.twin.claims.is_disputable(opening.claim_id):
+                self.pending.remove(opening)
+            if self.random.random() < 0.15:
+                opening = replace(opening, salt=self._salt())
+            try:
+                self._open(opening)
+            except Refusal:
+                return
+        elif len(self._live()) < 12:
+            claim = self.random.choice(list(CLAIMS))
+            segments = self.twin.claims.facts_of(claim).segments
+            segment = 2 if self.random.random() < 0.6 else self.random.randint(0, segments)
+            if self.random.random() < 0.05:
+                segment = segments + 1
+            for opener in self.random.sample(OPENERS, self.random.choice((1, 2, 3))):
+                try:
+                    self._commit(claim, segment, opener)
+                except Refusal:
+                    return
+
+    def _act_keeper(self) -> None:
+        """The honest challenger opens against one more false claim, and two others do as well."""
+        if not self.unchallenged:
+            return
+        claim = self.unchallenged.pop(self.random.randrange(len(self.unchallenged)))
+        if self.twin.claims.is_fallen(claim):
+            return
+        others = self.random.sample(OPENERS, 2)
+        for opener in (KEEPER, *others):
+            self._commit(claim, 2, opener)
+        self.now += 1
+        keeper, *rest = self.pending[-3:]
+        self.kept.add(self._open(keeper))
+        for opening in rest:
+            self._open(opening)
+
+    def _act_end(self) -> None:
+        over = [i for i in self._live() if not self._can_move(i)]
+        dispute = self.random.choice(over) if over else self._some()
+        if dispute is not None:
+            move = self.random.choice((Timeout(), Refund()))
+            self._try(dispute, move, STRANGER)
+        if self.pending and self.random.random() < 0.3:
+            o = self.random.choice(self.pending)
+            owner = self.owners[o.salt]
+            commitment = commitment_of(o.claim_id, owner, o.segment, o.salt)
+            self._try(b"", Reclaim(o.claim_id, owner, commitment), STRANGER)
+
+    def _act_signed(self) -> None:
+        """A stranger brings a new root with the solver's signature, or with a broken one."""
+        waiting = [
+            i
+            for i in self._live()
+            if self.twin.records[i].state in (S.NEED_SEGMENT, S.NEED_TRACE, S.NEED_FOLD)
+        ]
+        if not waiting:
+            return
+        dispute = self.random.choice(waiting)
+        move = self._right(dispute)
+        if move is None or isinstance(move, UseRoot):
+            self._try(dispute, move, STRANGER)
+            return
+        signature = self._sign(self.twin.position(dispute), move)
+        move = replace(move, signature=signature)  # type: ignore[call-arg]
+        if self.random.random() < 0.3:
+            move = self._mutated(move)
+        self._try(dispute, move, STRANGER)
+
+    def _act_wait(self) -> None:
+        """Time passes: to the second before, of or after some deadline."""
+        dispute = self._some()
+        if dispute is None:
+            return
+        _, deadline = self.twin.clock(dispute, self.now)
+        target = deadline + self.random.choice((-1, 0, 1))
+        while self.now < target:
+            # Nobody who keeps its clock is jumped over.
+            self._keep(SAFE_SECONDS)
+            self.now = min(target, self.now + SAFE_SECONDS // 2)
+        if self.now == deadline:
+            move = self._right(dispute) or self._random_pointer(dispute)
+            self._try(dispute, move, self._sender(dispute))
+        self._try(dispute, Timeout(), STRANGER)
+
+    # ------------------------------------------------------------------ moves
+
+    def _commit(self, claim: bytes, segment: int, opener: str) -> None:
+        salt = self._salt()
+        commitment = commitment_of(claim, opener, segment, salt)
+        self._play(b"", CommitOpen(claim, commitment), opener)
+        self.pending.append(Open(claim, segment, salt))
+        self.owners[salt] = opener
+
+    def _open(self, opening: Open) -> bytes:
+        owner = self.owners.get(opening.salt, STRANGER)
+        dispute = commitment_of(opening.claim_id, owner, opening.segment, opening.salt)
+        self._play(dispute, opening, owner)
+        if opening in self.pending:
+            self.pending.remove(opening)
+        return dispute
+
+    def _salt(self) -> bytes:
+        return sha256(self.random.randbytes(8)).digest()
+
+    def _random_pointer(self, dispute: bytes) -> PositionMove | None:
+        """Any move of the opener in its state, in range or just out of it."""
+        p, rng = self.twin.position(dispute), self.random
+        prover = self.provers[CLAIMS[p.claim_id]]
+        expected = p.hash()
+        if rng.random() < 0.15:
+            return Bisect(expected, rng.choice(list(Level)))
+        match p.state:
+            case S.POINT_STEP:
+                return PointStep(expected, rng.randint(0, prover.execution.interval))
+            case S.BRANCH:
+                states = len(prover.execution.state_leaves(0))
+                nodes = prover.program().size - states
+                node = rng.randrange(nodes)
+                element = rng.choice((0, 1, 7, 1030, rng.randrange(2100)))
+                return rng.choice(
+                    (
+                        PointBinding(expected, rng.randint(0, states)),
+                        PointBinding(expected, rng.randrange(states)),
+                        prover.point_element(p, node, element % prover.node(node).numel),
+                        prover.point_element(p, node, element),
+                        prover.point_node(p, node),
+                        Bisect(expected, Level.TRACE),
+                        Bisect(expected, Level.POST_STATE),
+                    )
+                )
+            case S.POINT_NODE:
+                return prover.point_node(p, p.node if rng.random() < 0.9 else 0)
+            case S.POINT_CHUNK | S.POINT_ELEMENT:
+                if p.state is S.POINT_CHUNK and rng.random() < 0.6:
+                    return Bisect(expected, Level.TENSOR)
+                numel = self.twin.records[dispute].shape.numel
+                return PointBoundElement(expected, rng.randint(0, numel))
+            case S.POINT_TERM | S.POINT_KIND:
+                shape = self.twin.records[dispute].shape
+                kind = rng.choice((ARITHMETIC, rng.randint(0, shape.loads)))
+                if p.state is S.POINT_KIND:
+                    return PointKind(expected, kind)
+                if rng.random() < 0.4:
+                    return Bisect(expected, Level.FOLD)
+                return PointTerm(expected, rng.randint(0, shape.terms), kind)
+            case S.PICK:
+                children = self.twin.opened[dispute].children
+                return Pick(expected, rng.randint(0, len(children)), children)
+            case _:
+                return None
+
+    def _mutated(self, move: PositionMove) -> PositionMove:
+        """The move with one field changed to something that the ABI still takes."""
+        name = self.random.choice([field.name for field in fields(move)])
+        value = self._other(name, getattr(move, name))
+        return replace(move, **{name: value})
+
+    def _other(self, name: str, value: Any) -> Any:
+        rng = self.random
+        if isinstance(value, Level):
+            return rng.choice(list(Level))
+        if isinstance(value, int):
+            limit = 255 if name in ("kind", "child") else 2**32 - 1
+            return min(limit, max(0, rng.choice((value + 1, value - 1, 0, limit, value + 32))))
+        if isinstance(value, tuple):
+            return self._other_proof(value)
+        fixed = len(value) == 32 and name not in VARIABLE
+        options = [bytes(len(value)), rng.randbytes(len(value))]
+        if value:
+            at = rng.randrange(len(value))
+            options.append(
+                value[:at] + bytes([value[at] ^ 1 << rng.randrange(8)]) + value[at + 1 :]
+            )
+        if not fixed:
+            options += [value[:-1], value + b"\0", b""]
+        return rng.choice(options)
+
+    def _other_proof(self, proof: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        rng = self.random
+        extra = rng.randbytes(32)
+        if not proof:
+            return (extra,)
+        at = rng.randrange(len(proof))
+        return rng.choice(
+            (
+                proof[:-1],
+                (*proof, extra),
+                (*proof[:at], extra, *proof[at + 1 :]),
+                tuple(reversed(proof)),
+                (),
+            )
+        )
+
+    # ------------------------------------------------------------------ signatures
+
+    def _message(self, claim: bytes, path: bytes, root: bytes) -> Any:
+        names = ("claimId", "path", "root")
+        return encode_typed_data(
+            {
+                "name": "Pinpoint",
+                "version": "1",
+                "chainId": CHAIN_ID,
+                "verifyingContract": self.twin.chain.dispute.address,
+            },
+            {"Root": [{"name": name, "type": "bytes32"} for name in names]},
+            dict(zip(names, (claim, path, root), strict=True)),
+        )
+
+    def _sign(self, p: Position, move: PositionMove) -> bytes:
+        match move:
+            case PostSegment():
+                path, root = segment_path(p.segment), move.segment_root
+            case PostTrace():
+                path, root = trace_path(p.step), move.trace_root
+            case PostFold():
+                path, root = fold_path(p.step, p.node, p.element), move.fold_root
+            case _:
+                raise AssertionError(move)
+        message = self._message(p.claim_id, path, root)
+        return bytes(SOLVER_KEY.sign_message(message).signature)
+
+    def _recover(self, claim: bytes, path: bytes, root: bytes, signature: bytes) -> str:
+        if len(signature) != 65:
+            return ZERO_ADDRESS
+        try:
+            message = self._message(claim, path, root)
+            return str(Account.recover_message(message, signature=signature)).lower()
+        except Exception:  # noqa: BLE001 - eth_account has no common error for bad signatures
+            return ZERO_ADDRESS
+
+
+VARIABLE = {"signature", "chunk", "last_leaf", "node", "binding", "leaf", "previous_leaf"}
