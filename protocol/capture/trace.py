@@ -186,8 +186,10 @@ class _Replay(Interpreter):
 
 
 def _user_line() -> str:
-    """File, line and code of the innermost frame outside torch and this package."""
+    """File, line and code of the innermost frame of the model's own code, if there is any."""
     for frame in reversed(traceback.extract_stack()):
+        if frame.filename == __file__ and frame.name == "step":
+            return ""  # from here outwards it is the code that asked for the capture
         if not frame.filename.startswith((_TORCH, _HERE, "<")):
             code = frame.line or ""
             code = code if len(code) <= 60 else code[:57] + "..."

@@ -108,6 +108,8 @@ POOLS = {
     "average": lambda x: F.avg_pool2d(x, 2),
     "average_padded": lambda x: F.avg_pool2d(x, 3, stride=2, padding=1),
     "adaptive": lambda x: F.adaptive_avg_pool2d(x, (2, 4)),
+    "upsample": lambda x: F.interpolate(x, scale_factor=2),
+    "adaptive_max": lambda x: F.adaptive_max_pool2d(x, (4, 2)),
     "adaptive_one": lambda x: F.adaptive_avg_pool2d(x, 1),
 }
 

@@ -91,6 +91,23 @@ def _position(b: FoldBuilder, dim: int, geometry: Geometry) -> Value:
     return b.iadd(place, b.isub(tap, b.i32(geometry.padding[dim])))
 
 
+@lowers(aten.adaptive_max_pool2d.default)
+def _adaptive_max_pool(ctx: Context, x: Lowered, _: Sequence[int]) -> tuple[View, View]:
+    source = ctx.view(x)
+    taps = _even_windows(ctx, source.shape[-2:], ctx.shape(0)[-2:])
+    pooled: tuple[View, View] = _max_pool(ctx, source, taps)
+    return pooled
+
+
+@lowers(aten.adaptive_max_pool2d_backward.default)
+def _adaptive_max_pool_backward(
+    ctx: Context, gradient: Lowered, _: Lowered, indices: Lowered
+) -> View:
+    g, index = ctx.views(gradient, indices)
+    taps = _even_windows(ctx, ctx.shape()[-2:], g.shape[-2:])
+    return _max_pool_backward_of_tiles(ctx, g, index, taps)
+
+
 @lowers(aten.max_pool2d_with_indices_backward.default)
 def _max_pool_backward(
     ctx: Context,
@@ -190,6 +207,15 @@ def _need_plain_count(
             "windows of different counts are not lowered; use ceil_mode=False and "
             "count_include_pad=True, or pass divisor_override"
         )
+
+
+@lowers(aten.upsample_nearest2d_backward.default)
+def _upsample_backward(ctx: Context, gradient: Lowered, *_: Any) -> Lowered:
+    """Each input position adds the gradients of its copies."""
+    g = ctx.view(gradient)
+    taps = _even_windows(ctx, g.shape[-2:], ctx.shape()[-2:])
+    b = FoldBuilder(DType.F32, ctx.shape(), taps)
+    return ctx.finish(b, b.add(b.acc, g.load(b, _at(b, Geometry(taps, (0, 0), (1, 1), 1)))))
 
 
 @lowers(aten._adaptive_avg_pool2d.default)
