@@ -29,12 +29,14 @@ class Conduct:
     Attributes:
         hooks: changes what the training computes.
         commit: changes what is committed to, after the training.
+        reports: whether it reports progress while it trains.
         serves: whether leaves are put where others find them.
         answers: whether a position is answered.
     """
 
     hooks: Hooks = field(default_factory=Hooks)
     commit: Callable[[Execution], Execution] = _as_it_is
+    reports: bool = True
     serves: bool = True
     answers: Callable[[Position], bool] = _always
 

@@ -7,8 +7,13 @@ until the chain changes or time passes.
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
 from protocol.chain.market import ClaimPhase, ClaimView, TaskPhase, TaskView
+
+
+BLOCKHASHES: Final = 256
+"""Blocks whose hash a contract can still ask for."""
 
 
 class Duty(Enum):
@@ -36,10 +41,10 @@ def solver_duty(task: TaskView, me: str, *, committed: bool, revealed: bool) -> 
         return Duty.REVEAL_BID
     if task.phase is TaskPhase.DECIDABLE and committed and task.reveals > 0:
         return Duty.ASSIGN
-    if task.phase is TaskPhase.RUNNING:
-        if task.solver == me:
-            return Duty.TRAIN
-        return Duty.RECLAIM_BID if committed else None
+    if task.phase is TaskPhase.RUNNING and task.solver == me:
+        return Duty.TRAIN
+    if task.phase >= TaskPhase.RUNNING and task.solver != me and committed:
+        return Duty.RECLAIM_BID
     return None
 
 
@@ -48,11 +53,19 @@ def claim_duty(claim: ClaimView, block_number: int, *, drawn: bool) -> Duty | No
 
     ``drawn``: the draw took place or is out of reach.
     """
-    if claim.phase is ClaimPhase.WINDOW and not drawn and block_number > claim.target_block:
+    if claim.phase is ClaimPhase.WINDOW and not drawn and _is_drawable(claim, block_number):
         return Duty.DRAW
     if claim.phase is ClaimPhase.DECIDED and claim.open_disputes == 0:
         return Duty.FINALISE
     return None
+
+
+def _is_drawable(claim: ClaimView, block_number: int) -> bool:
+    """Whether a transaction in the next block finds the hash of the target or of its one retry."""
+    retry = claim.target_block + BLOCKHASHES + 1
+    return any(
+        target <= block_number < target + BLOCKHASHES for target in (claim.target_block, retry)
+    )
 
 
 def requester_duty(task: TaskView) -> Duty | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from eth_typing import BlockNumber
 
+from protocol.agents.duties import BLOCKHASHES
 from protocol.chain.market import ClaimView, TaskView, Terms
 from protocol.dispute.situation import Opened, Situation
 from protocol.dispute.state import (
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from web3.contract import Contract
 
     from protocol.chain.deployment import Deployment
-
-BLOCKHASHES = 256
-"""Blocks whose hash a contract can still ask for."""
 
 
 @dataclass
@@ -75,6 +73,8 @@ class Reader:
         self._chain = deployment.chain
         self._watched = (deployment.market, deployment.claims, deployment.dispute)
         self._next_block = 0
+        self._cached_block = -1
+        self._views: dict[tuple[Any, ...], Any] = {}
         self._book = Book()
 
     @property
@@ -173,7 +173,15 @@ class Reader:
         return [d for d in self.book.disputes.values() if d.claim_id == claim_id]
 
     def _call(self, contract: Contract, function: str, *arguments: Any) -> Any:
-        return self._chain.call(contract.functions[function](*arguments))
+        """A view at the latest block; views of one block are asked for once."""
+        latest = self.block_number()
+        if latest != self._cached_block:
+            self._views.clear()
+            self._cached_block = latest
+        key = (contract.address, function, arguments)
+        if key not in self._views:
+            self._views[key] = self._chain.call(contract.functions[function](*arguments))
+        return self._views[key]
 
     def _catch_up(self) -> None:
         latest = self._chain.w3.eth.block_number

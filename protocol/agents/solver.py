@@ -20,6 +20,7 @@ from protocol.agents.reader import DisputeRecord, Reader
 from protocol.agents.sender import Sender
 from protocol.agents.served import Publisher
 from protocol.chain.market import TaskView, Terms
+from protocol.chain.reverts import Reverted
 from protocol.dispute import defender
 from protocol.dispute.execution import Withheld
 from protocol.dispute.moves import PositionMove, PostFold, PostSegment, PostTrace, Timeout
@@ -39,6 +40,7 @@ LOG_PATH = b"log"
 BID_SALT = "bid salt"
 BID_REVEALED = "bid revealed"
 REFUSED = "task refused"
+RETRY_SECONDS = 30
 
 
 @dataclass
@@ -88,6 +90,7 @@ class Solver:
         self._progress = progress
         self._executor = executor or Executor()
         self._runs: dict[bytes, Run] = {}
+        self._retry_at: dict[bytes, int] = {}
 
     @property
     def account(self) -> str:
@@ -184,12 +187,11 @@ class Solver:
             self._submit(task_id, run, view)
 
     def _report(self, task_id: bytes, run: Run, view: TaskView) -> None:
-        tree = MerkleTree(run.prover.execution.log_leaves())
-        size = run.checkpoints.log.size
-        if size <= view.reported_size:
+        trained, old = run.checkpoints.log, view.reported_size
+        if not self._conduct.reports or trained.size <= old:
             return
-        proof = tree.consistency_proof(view.reported_size) if view.reported_size else []
-        self._sender.market("report", task_id, size, tree.root_at(size), proof)
+        proof = trained.consistency_proof(old, trained.size) if old else []
+        self._sender.market("report", task_id, trained.size, trained.root, proof)
 
     def _submit(self, task_id: bytes, run: Run, view: TaskView) -> None:
         leaves = run.prover.execution.log_leaves()
@@ -232,6 +234,8 @@ class Solver:
             return True
         if side is not Side.SOLVER or now >= deadline:
             return False
+        if now < self._retry_at.get(record.dispute_id, 0):
+            return False
         situation = self._reader.situation(record.dispute_id)
         if not self._conduct.answers(situation.position):
             return False
@@ -242,7 +246,15 @@ class Solver:
         self._stand_for(situation.position, move)
         if self._conduct.serves:
             _publish(run.publisher, situation.position, move)
-        self._sender.play(move, record.dispute_id)
+        try:
+            self._sender.play(move, record.dispute_id)
+        except Reverted as refusal:
+            # Only a liar has no move that the contract takes; an honest one would want to know.
+            log.error(
+                "dispute 0x%s: %s refused: %s", record.dispute_id.hex(), move.function, refusal
+            )
+            self._retry_at[record.dispute_id] = now + RETRY_SECONDS
+            return False
         return True
 
     def _stand_for(self, position: Position, move: PositionMove) -> None:

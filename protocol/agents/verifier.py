@@ -36,6 +36,11 @@ log = logging.getLogger(__name__)
 VERDICT = "verdict"
 OPENING = "opening"
 AGREED = b"agreed"
+UNDECIDED = b"undecided"
+
+
+class UnsureError(RuntimeError):
+    """This verifier cannot tell whether a claim is false."""
 
 
 class Verifier:
@@ -112,9 +117,10 @@ class Verifier:
         facts = self._reader.facts(claim_id)
         try:
             segments = self.find_false_segments(claim_id, facts, claim.segments_of(self.account))
-        except TaskRefused as refusal:
-            log.warning("claim 0x%s cannot be checked: %s", claim_id.hex(), refusal)
-            self._journal.remember(VERDICT, claim_id, b"refused")
+        except (TaskRefused, UnsureError) as refusal:
+            # Neither an attestation nor an accusation: somebody else may know better.
+            log.error("claim 0x%s is left alone: %s", claim_id.hex(), refusal)
+            self._journal.remember(VERDICT, claim_id, UNDECIDED)
             return False
         for segment in segments:
             self._commit_opening(claim_id, segment)
@@ -130,7 +136,9 @@ class Verifier:
     ) -> list[int]:
         """Segments to open a dispute with; 0 stands for a withheld log. Empty: all agrees.
 
-        Raises TaskRefused when the task is not to be had.
+        Raises:
+            TaskRefused: the task is not to be had.
+            UnsureError: two executions on this machine disagree about an accusation.
         """
         segment = self._find_false_segment(claim_id, facts, drawn, Executor())
         if segment is None:
@@ -138,10 +146,11 @@ class Verifier:
         second = Executor(threads=1, isa=instruction_sets()[-1])
         again = self._find_false_segment(claim_id, facts, drawn, second)
         if again != segment:
-            log.error(
-                "no accusation: two executions on this machine disagree (%s and %s)", segment, again
+            raise UnsureError(
+                f"the first execution finds segment {segment} false, the second "
+                f"{'nothing' if again is None else f'segment {again}'}: this machine's results "
+                "are not to be relied on; check its memory and processor"
             )
-            return []
         return [segment]
 
     def _find_false_segment(
@@ -203,7 +212,9 @@ class Verifier:
             known = commitment in self._reader.book.disputes
             if key[:32] != claim_id or known or not self._reader.is_committed(commitment):
                 continue
-            if self._reader.claim(claim_id).phase is ClaimPhase.FALLEN:
+            fallen = self._reader.claim(claim_id).phase is ClaimPhase.FALLEN
+            late = self._reader.now() >= self._reader.facts(claim_id).reveal_end
+            if fallen or late:
                 self._sender.play(Reclaim(claim_id, self.account, commitment), commitment)
                 return True
             if self._reader.may_open(self.account, commitment):

@@ -99,8 +99,8 @@ def task_from(
     Raises UnsupportedOperator, UnsupportedDtype or UnsupportedOptimizer with the place and what
     to do about it.
     """
-    if not 0 <= seed < 1 << 64:
-        raise CaptureError(f"seed {seed} must lie in 0..2^64-1")
+    if not 0 <= seed < 1 << 63:
+        raise CaptureError(f"seed {seed} must lie in 0..2^63-1")
     if not 1 <= interval <= steps:
         raise CaptureError(f"interval {interval} must lie in 1..{steps}, the number of steps")
     inputs, targets = (as_stored(array, f"data[{i}]") for i, array in enumerate(data))
@@ -111,6 +111,12 @@ def task_from(
     order = _checked_order(np.asarray(order), steps, batch_size, len(inputs))
     names = {id(p): n for n, p in model.named_parameters()}
     groups, group_of = read_groups(optimizer, names)
+    for kind, tensors in (
+        ("parameter", model.named_parameters()),
+        ("buffer", model.named_buffers()),
+    ):
+        for tensor_name, tensor in tensors:
+            as_stored(tensor, f"{kind} {tensor_name}")
     graph = trace_joint(
         model,
         loss,

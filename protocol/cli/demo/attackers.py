@@ -48,10 +48,11 @@ class Saboteur(Verifier):
         return list(range(1, facts.segments + 1))
 
     def tick(self) -> bool:
-        """Try to post a garbage root wherever the solver has to, then play on."""
+        """Play on; before the solver can answer, try to post a garbage root in its place."""
+        acted = super().tick()
         for record in list(self._reader.book.disputes.values()):
             self._post_garbage(record)
-        return super().tick()
+        return acted
 
     def _post_garbage(self, record: DisputeRecord) -> None:
         position = self._reader.position(record.dispute_id)

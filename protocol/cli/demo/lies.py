@@ -17,13 +17,20 @@ from protocol.dispute.trees import PartialTensor, tensor_root_of
 from protocol.merkle import CHUNK_BYTES
 from protocol.program.node import OperandKind
 from protocol.training.hooks import Hooks
+from protocol.training.replay import Replay
+from protocol.training.step import StepRunner
 from protocol.training.task import Task
-from protocol.training.tensors import Tensor
+from protocol.training.tensors import Tensor, roots_of
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a lie is told: an element of the weight gradient of the model's first layer."""
+    """Where a lie is told: an element of a weight gradient, and one that matters.
+
+    A difference of one ulp in a gradient can vanish in the rounding of the updates that follow.
+    Then the next checkpoint, and with it all that is sold, is the honest one; a liar that wants to
+    change anything picks another element.
+    """
 
     step: int
     node: int
@@ -31,7 +38,7 @@ class Target:
 
     @staticmethod
     def of(task: Task) -> Target:
-        """The middle element of the first backward matrix product with a weight's shape."""
+        """The first element of a weight gradient whose last bit changes a checkpoint in mid-run."""
         shapes = {
             tensor.shape
             for spec, tensor in zip(task.manifest.state, task.state, strict=True)
@@ -40,8 +47,37 @@ class Target:
         for index, node in enumerate(task.program.nodes):
             backward = "bwd" in task.manifest.origins[index]
             if backward and node.shape in shapes and node.terms > 1:
-                return Target(task.manifest.steps // 2 + 1, index, node.numel // 2)
+                return _first_that_matters(task, task.manifest.steps // 2 + 1, index)
         raise LookupError("the program has no weight gradient")
+
+
+_TARGETS: dict[tuple[bytes, int, int], Target] = {}
+
+
+def _first_that_matters(task: Task, step: int, node: int) -> Target:
+    key = (task.manifest.root, step, node)
+    if key not in _TARGETS:
+        _TARGETS[key] = _search(task, step, node)
+    return _TARGETS[key]
+
+
+def _search(task: Task, step: int, node: int) -> Target:
+    honest = Replay(task)
+    before = honest.state(step)
+    checkpoint = next(end for end in range(step + 1, task.manifest.steps + 1) if _logged(task, end))
+    for element in range(task.program.nodes[node].numel // 2, task.program.nodes[node].numel):
+        target = Target(step, node, element)
+        runner = StepRunner(task.program, hooks=OneUlp(target))
+        state = before
+        for at in range(step, checkpoint):
+            state = runner.run(at, state, task.data)
+        if roots_of(state) != honest.state_leaves(checkpoint):
+            return target
+    raise LookupError(f"no last bit of node {node} matters in step {step}")
+
+
+def _logged(task: Task, step: int) -> bool:
+    return step % task.manifest.interval == 0 or step == task.manifest.steps
 
 
 class OneUlp(Hooks):
@@ -244,7 +280,8 @@ def random_hashes(task: Task, level: str) -> Conduct:
         lying: Execution = wrap[level](execution)
         return lying
 
-    return Conduct(hooks=OneUlp(target), commit=invent)
+    # A log that is invented afterwards is not consistent with reports of the trained one.
+    return Conduct(hooks=OneUlp(target), commit=invent, reports=level != "log")
 
 
 def _thin_air(what: str, index: int) -> bytes:

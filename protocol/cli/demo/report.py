@@ -56,6 +56,10 @@ class DisputeReport:
     moves: list[dict[str, Any]]
     place: Place
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as in the report file."""
+        return asdict(self)
+
 
 @dataclass
 class ScenarioReport:

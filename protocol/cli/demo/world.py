@@ -31,7 +31,7 @@ STAKE: Final = 5_000 * TOKEN
 
 OFFER: Final = Offer(
     max_reward=1_000 * TOKEN,
-    value_at_risk=100 * TOKEN,
+    value_at_risk=1_000 * TOKEN,
     verifier_fee=30 * TOKEN,
     verifiers=2,
     segments_per_verifier=1,
