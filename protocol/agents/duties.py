@@ -11,7 +11,6 @@ from typing import Final
 
 from protocol.chain.market import ClaimPhase, ClaimView, TaskPhase, TaskView
 
-
 BLOCKHASHES: Final = 256
 """Blocks whose hash a contract can still ask for."""
 
@@ -61,10 +60,10 @@ def claim_duty(claim: ClaimView, block_number: int, *, drawn: bool) -> Duty | No
 
 
 def _is_drawable(claim: ClaimView, block_number: int) -> bool:
-    """Whether a transaction in the next block finds the hash of the target or of its one retry."""
+    """Whether the hash of the target, or of its one retry, is there now and in the next block."""
     retry = claim.target_block + BLOCKHASHES + 1
     return any(
-        target <= block_number < target + BLOCKHASHES for target in (claim.target_block, retry)
+        target < block_number < target + BLOCKHASHES for target in (claim.target_block, retry)
     )
 
 
