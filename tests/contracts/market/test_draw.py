@@ -151,7 +151,7 @@ def mine_to_before(world: World, block: int) -> None:
     world.chain.mine(block - 1 - world.chain.w3.eth.block_number)
 
 
-def seed_of(world: World, claim_id: bytes, receipt) -> bytes:
+def seed_of(world: World, receipt) -> bytes:
     return world.event(world.claims, "VerifiersDrawn", receipt)["seed"]
 
 
@@ -165,7 +165,7 @@ def test_draw_gives_the_same_seed_however_late_it_comes(world: World):
         for block in (first, last):
             start = world.chain.snapshot()
             mine_to_before(world, block)
-            found.append(seed_of(world, claim_id, world.do(fn)))
+            found.append(seed_of(world, world.do(fn)))
             world.chain.revert(start)
     assert found[0] == found[1] != found[2] == found[3]
 

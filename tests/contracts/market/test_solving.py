@@ -9,6 +9,8 @@ from protocol.chain.reverts import Reverted
 from protocol.merkle.tree import MerkleTree
 from tests.contracts.market.world import STAKE, TOKEN, World, state_root
 
+PENALTY = -(-STAKE // 10)
+
 
 def report_call(world: World, task_id: bytes, log: MerkleTree, size: int):
     old = world.task(task_id).reported_size
@@ -198,14 +200,13 @@ def test_expire_costs_the_solver_a_tenth_however_late_it_is_called(world: World,
     task_id, solver = world.assigned(), world.solvers[0]
     world.chain.set_next_time(world.task(task_id).run_end + late)
     receipt = world.do(world.market.functions.expire(task_id))
-    penalty = -(-STAKE // 10)
-    half = penalty // 2
+    half = PENALTY // 2
     event = world.event(world.market, "NoShow", receipt)
     split = (event["returned"], event["toRequester"], event["burned"])
-    assert split == (STAKE - penalty, half, penalty - half)
-    assert world.gain(solver) == -penalty
+    assert split == (STAKE - PENALTY, half, PENALTY - half)
+    assert world.gain(solver) == -PENALTY
     assert world.gain(world.requester) == half - 1_000 * TOKEN
-    assert world.burned() == penalty - half
+    assert world.burned() == PENALTY - half
     world.audit()
 
 
@@ -230,4 +231,4 @@ def test_assign_that_comes_too_late_to_run_leads_to_a_no_show(world: World):
     world.do(world.market.functions.assign(task_id))
     assert world.phase(task_id) is TaskPhase.OVERDUE
     world.do(world.market.functions.expire(task_id))
-    assert world.gain(world.solvers[0]) == -(-(-STAKE // 10))
+    assert world.gain(world.solvers[0]) == -PENALTY

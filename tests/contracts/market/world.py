@@ -34,12 +34,9 @@ class World:
     """One market. Every person has WEALTH as vault credit."""
 
     def __init__(self, chain: EmbeddedChain, preset: Preset = MINIMAL) -> None:
-        def stand_in(claims: Any, vault: Any, _judge: Any) -> Any:
-            return chain.deploy("DisputeStandIn", claims.address, vault.address)
-
         self.chain = chain
         self.preset = preset
-        self.deployment: Deployment = deploy_all(chain, preset, deploy_dispute=stand_in)
+        self.deployment: Deployment = self.deploy()
         self.token, self.vault = self.deployment.token, self.deployment.vault
         self.registry, self.market = self.deployment.registry, self.deployment.market
         self.claims, self.dispute = self.deployment.claims, self.deployment.dispute
@@ -50,6 +47,14 @@ class World:
         self.people = people[:12]
         for person in self.people:
             self.deployment.fund(person, WEALTH)
+
+    def deploy(self) -> Deployment:
+        """The contracts, with a stand-in that obeys anyone in the place of the dispute."""
+
+        def stand_in(claims: Any, vault: Any, _judge: Any) -> Any:
+            return self.chain.deploy("DisputeStandIn", claims.address, vault.address)
+
+        return deploy_all(self.chain, self.preset, deploy_dispute=stand_in)
 
     # --- calls ------------------------------------------------------------------------------
 
