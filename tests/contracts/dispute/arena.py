@@ -6,6 +6,7 @@ use, and each test changes what it wants to see refused.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -184,6 +185,13 @@ class Arena:
         self.gas[function] = receipt["gasUsed"]
         return receipt
 
+    def total_gas(self) -> int:
+        """Gas of the noted transactions, listed in the log (`pytest --log-cli-level=info`)."""
+        total = sum(self.gas.values())
+        rows = "".join(f"\n{name:16} {gas:9,}" for name, gas in self.gas.items())
+        logging.info("gas of each move%s\n%-16s %9s", rows, "total", f"{total:,}")
+        return total
+
     def view(self, function: str, *arguments: Any) -> Any:
         """Call a view of the dispute contract."""
         return self.chain.call(getattr(self.dispute.functions, function)(*arguments))
@@ -224,15 +232,11 @@ class Arena:
 
     # ------------------------------------------------------------------ opening
 
-    def commitment(
-        self, segment: int, salt: bytes = bytes(32), opener: str | None = None
-    ) -> bytes:
+    def commitment(self, segment: int, salt: bytes = bytes(32), opener: str | None = None) -> bytes:
         """What an opener commits to; the dispute's id."""
         return commitment_of(self.claim, opener or self.opener, segment, salt)
 
-    def commit(
-        self, segment: int, salt: bytes = bytes(32), opener: str | None = None
-    ) -> bytes:
+    def commit(self, segment: int, salt: bytes = bytes(32), opener: str | None = None) -> bytes:
         """Commit to an opening; returns the dispute's id."""
         opener = opener or self.opener
         commitment = self.commitment(segment, salt, opener)
@@ -348,4 +352,3 @@ class Arena:
     def wait_until(self, time_s: int) -> None:
         """Have the next transaction mined at this time."""
         self.chain.set_next_time(time_s)
-

@@ -49,10 +49,7 @@ def test_gas_of_a_dispute_and_of_its_judgement_stays_below_the_bars(arena: Arena
     dispute = arena.open(SEGMENT)
     arena.descend(dispute, S.JUDGE)
     arena.answer(dispute)
-    total = sum(arena.gas.values())
-    table = "\n".join(f"{name:16} {gas:9,}" for name, gas in arena.gas.items())
-    print(f"\n{table}\n{'total':16} {total:9,}")
-    assert total <= GAS_OF_A_DISPUTE
+    assert arena.total_gas() <= GAS_OF_A_DISPUTE
     assert arena.gas["judgeArithmetic"] <= GAS_OF_A_JUDGEMENT
 
 
@@ -60,7 +57,6 @@ def test_gas_of_a_dispute_and_of_its_judgement_stays_below_the_bars(arena: Arena
 def test_code_fits_the_limits_of_chains(compiled: Mapping[str, Artifact], name: str):
     artifact = compiled[name]
     code, init = (len(x) // 2 - 1 for x in (artifact.deployed_bytecode, artifact.bytecode))
-    print(f"\n{name}: {code:,} bytes of code, {init:,} of init code")
     assert code <= CODE_LIMIT
     assert init <= INITCODE_LIMIT
 
