@@ -45,9 +45,7 @@ def left(arena: Arena, dispute: bytes) -> tuple[int, int]:
 
 @pytest.mark.parametrize("late", [-1, 0, 1])
 @pytest.mark.parametrize("state", [S.NEED_SEGMENT, S.POINT_STEP, S.BRANCH, S.NEED_FOLD, S.JUDGE])
-def test_p18_deadline_ends_moves_and_begins_timeouts(
-    arena: Arena, state: DisputeState, late: int
-):
+def test_p18_deadline_ends_moves_and_begins_timeouts(arena: Arena, state: DisputeState, late: int):
     """At t-1 one may move and nobody may time out; from t on it is the other way round."""
     dispute = at(arena, state)
     side, deadline = arena.clock(dispute)
@@ -243,9 +241,7 @@ def test_queue_of_another_claim_is_another_queue(arena: Arena):
     arena.open(SEGMENT)
     arena.register(claim=b"\xf2" * 32)
     dispute = arena.open(SEGMENT)
-    assert arena.clock(dispute)[1] == (
-        arena.chain.now() + SEGMENT_SECONDS + GRACE + SOLVER_SECONDS
-    )
+    assert arena.clock(dispute)[1] == (arena.chain.now() + SEGMENT_SECONDS + GRACE + SOLVER_SECONDS)
 
 
 def test_queued_path_is_announced_once(arena: Arena):

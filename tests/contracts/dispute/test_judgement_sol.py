@@ -103,9 +103,7 @@ def test_every_kind_of_node_acquits_the_honest(arena: Arena, node: int, element:
 
 
 def test_skipped_term_that_changes_the_accumulator_convicts(arena: Arena):
-    dispute = to_judge(
-        arena, Cheat(SMALL, (STEP, ROLL, 2069, 1)), node=ROLL, element=2069, term=1
-    )
+    dispute = to_judge(arena, Cheat(SMALL, (STEP, ROLL, 2069, 1)), node=ROLL, element=2069, term=1)
     arena.answer(dispute)
     assert arena.state(dispute) is S.CHALLENGER_WON
 
