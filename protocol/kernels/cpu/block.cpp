@@ -7,72 +7,23 @@ namespace pinpoint {
 namespace {
 
 constexpr int kBufferWords = kBlock + kLanes;  // not a power of two: neighbours do not alias mod 4 KiB
-constexpr int kShortRun = 16;
+// Cuts [*first, *last) to the lanes t for which 0 <= value + t * step < size.
+void clip(int64_t value, int64_t step, int64_t size, int64_t* first, int64_t* last) {
+  if (step == 0) {
+    if (value < 0 || value >= size) *first = *last;
+    return;
+  }
+  if (step < 0) {  // mirror: size-1-value rises by -step
+    value = size - 1 - value;
+    step = -step;
+  }
+  // value + t * step >= 0 from t = ceil(-value / step) on, and < size up to ceil((size - value) / step).
+  if (value < 0) *first = std::max(*first, (-value + step - 1) / step);
+  *last = std::min(*last, value >= size ? 0 : (size - value + step - 1) / step);
+  *first = std::min(*first, *last);
+}
 
 }  // namespace
-
-Space::Space(const Node& node, std::vector<int> varying) : coordinates(std::move(varying)) {
-  points = 1;
-  for (int c : coordinates) {
-    dims.push_back(node.dimension(c));
-    points *= dims.back();
-  }
-}
-
-AffineRuns::AffineRuns(const Space& space, const int64_t* stride_of_coordinate) {
-  for (size_t i = 0; i < space.dims.size(); ++i) {
-    int64_t dim = space.dims[i];
-    int64_t stride = stride_of_coordinate[space.coordinates[i]];
-    if (dim == 1) continue;
-    if (!dims_.empty() && strides_.back() == stride * dim) {
-      dims_.back() *= dim;
-      strides_.back() = stride;
-    } else {
-      dims_.push_back(dim);
-      strides_.push_back(stride);
-    }
-  }
-  if (dims_.empty()) {
-    dims_.push_back(1);
-    strides_.push_back(0);
-  }
-  inner = strides_.back();
-  scattered = dims_.size() > 1 && dims_.back() < kShortRun;
-}
-
-void AffineRuns::begin(int64_t start, int n) {
-  runs.clear();
-  lanes = n;
-  int64_t at[kMaxCoordinates];
-  int64_t address = 0;
-  int last = static_cast<int>(dims_.size()) - 1;
-  for (int i = last; i >= 0; --i) {
-    at[i] = start % dims_[i];
-    start /= dims_[i];
-    address += at[i] * strides_[i];
-  }
-  for (int lane = 0; lane < n;) {
-    int length = static_cast<int>(std::min<int64_t>(n - lane, dims_[last] - at[last]));
-    if (scattered) {
-      for (int t = 0; t < length; ++t) {
-        offsets[lane + t] = static_cast<int32_t>(address + t * inner);
-      }
-    } else {
-      runs.push_back({address, lane, length});
-    }
-    lane += length;
-    if (lane == n) break;
-    // The run ended a row: go to the start of the next one.
-    address -= at[last] * inner;
-    at[last] = 0;
-    for (int i = last - 1; i >= 0; --i) {
-      address += strides_[i];
-      if (++at[i] < dims_[i]) break;
-      address -= dims_[i] * strides_[i];
-      at[i] = 0;
-    }
-  }
-}
 
 Block::Block(const Plan& plan, const Space& space, const BlockOps& ops,
              const void* const* operands, bool check_guards)
@@ -93,7 +44,19 @@ Block::Block(const Plan& plan, const Space& space, const BlockOps& ops,
 
   for (size_t k = 0; k < node.loads.size(); ++k) {
     const LoadPlan& load = plan.loads[k];
-    runs_.emplace_back(space, load.stride);
+    bool clipped = !load.checked_axes.empty();
+    std::vector<const int64_t*> sums;
+    for (int a : load.checked_axes) {
+      const Axis& axis = node.loads[k].axes[a];
+      clipped = clipped && !axis.uses_words && axis.divisor == 1;
+      sums.push_back(axis.coordinate_coef);
+    }
+    runs_.emplace_back(space, load.stride, sums);
+    if (!clipped || runs_.back().short_runs) {
+      clipped = false;
+      runs_.back() = AffineRuns(space, load.stride);
+    }
+    clipped_.push_back(clipped);
     axis_values_.emplace_back(load.checked_axes.size() * kBlock);
     bool fixed = load.checked_axes.empty();
     for (int c = 0; c < node.coordinates(); ++c) {
@@ -134,6 +97,7 @@ void Block::begin(int64_t start, int n) {
     if (!plan_.loads[k].needed) continue;
     runs_[k].begin(start, n);
     loaded_[k] = false;
+    if (clipped_[k]) continue;
     for (size_t i = 0; i < plan_.loads[k].checked_axes.size(); ++i) {
       const Axis& axis = node.loads[k].axes[plan_.loads[k].checked_axes[i]];
       int64_t* value = &axis_values_[k][i * kBlock];
@@ -160,6 +124,8 @@ Live Block::load(const int64_t* coordinates) {
     if (!plan_.loads[k].needed) continue;
     if (plan_.loads[k].checked_axes.empty()) {
       load_affine(static_cast<int>(k), coordinates);
+    } else if (clipped_[k]) {
+      load_clipped(static_cast<int>(k), coordinates);
     } else {
       load_checked(static_cast<int>(k), coordinates);
     }
@@ -195,38 +161,54 @@ void Block::advance(Live live) {
 }
 
 void Block::copy_runs(uint32_t* to, const AffineRuns& runs, DType dtype, const void* from) const {
-  const uint32_t* words = static_cast<const uint32_t*>(from);
-  const uint8_t* bytes = static_cast<const uint8_t*>(from);
-  if (runs.scattered) {
-    if (dtype == DType::U8) {
-      ops_.gather_u8(to, bytes, runs.offsets, n_);
-    } else {
-      ops_.gather(to, words, runs.offsets, n_);
-    }
-    return;
+  if (runs.scattered && dtype == DType::U8) {
+    ops_.gather_u8(to, static_cast<const uint8_t*>(from), runs.offsets, n_);
+  } else if (runs.scattered) {
+    ops_.gather(to, static_cast<const uint32_t*>(from), runs.offsets, n_);
   }
   for (const AffineRuns::Run& run : runs.runs) {
-    uint32_t* d = to + run.lane;
-    if (dtype == DType::U8) {
-      for (int t = 0; t < run.length; ++t) d[t] = bytes[run.address + t * runs.inner];
-    } else if (runs.inner == 1) {
-      std::memcpy(d, words + run.address, sizeof(uint32_t) * run.length);
-    } else if (runs.inner == 0) {
-      std::fill_n(d, run.length, words[run.address]);
-    } else {
-      ops_.gather_strided(d, words + run.address, runs.inner, run.length);
-    }
+    copy_run(to + run.lane, run.length, runs.inner, dtype,
+             static_cast<const uint8_t*>(from) + run.address * width_of(dtype));
   }
+}
+
+void Block::copy_run(uint32_t* to, int length, int64_t inner, DType dtype,
+                     const void* from) const {
+  if (dtype == DType::U8) {
+    const uint8_t* bytes = static_cast<const uint8_t*>(from);
+    for (int t = 0; t < length; ++t) to[t] = bytes[t * inner];
+    return;
+  }
+  const uint32_t* words = static_cast<const uint32_t*>(from);
+  if (inner == 1) {
+    std::memcpy(to, words, sizeof(uint32_t) * length);
+  } else if (inner == 0) {
+    std::fill_n(to, length, words[0]);
+  } else {
+    ops_.gather_strided(to, words, inner, length);
+  }
+}
+
+int64_t Block::scalar_address(int k, const int64_t* coordinates) const {
+  int64_t address = plan_.loads[k].constant;
+  for (int c = 0; c < plan_.node.coordinates(); ++c) {
+    if (!varies_[c]) address += plan_.loads[k].stride[c] * coordinates[c];
+  }
+  return address;
+}
+
+int64_t Block::scalar_value(const Axis& axis, const int64_t* coordinates) const {
+  int64_t value = axis.constant;
+  for (int c = 0; c < plan_.node.coordinates(); ++c) {
+    if (!varies_[c]) value += axis.coordinate_coef[c] * coordinates[c];
+  }
+  return value;
 }
 
 void Block::load_affine(int k, const int64_t* coordinates) {
   if (fixed_[k] && loaded_[k]) return;
   loaded_[k] = true;
-  const LoadPlan& load = plan_.loads[k];
-  int64_t address = load.constant;
-  for (int c = 0; c < plan_.node.coordinates(); ++c) {
-    if (!varies_[c]) address += load.stride[c] * coordinates[c];
-  }
+  int64_t address = scalar_address(k, coordinates);
   DType dtype = plan_.node.load_dtype(k);
   const AffineRuns& runs = runs_[k];
   const uint8_t* from = static_cast<const uint8_t*>(operands_[plan_.node.loads[k].operand]);
@@ -242,6 +224,54 @@ void Block::load_affine(int k, const int64_t* coordinates) {
   copy_runs(own_[1 + k], runs, dtype, from);
 }
 
+void Block::load_clipped(int k, const int64_t* coordinates) {
+  const Load& load = plan_.node.loads[k];
+  const std::vector<int>& axes = plan_.loads[k].checked_axes;
+  const AffineRuns& runs = runs_[k];
+  DType dtype = plan_.node.load_dtype(k);
+  const uint8_t* from = static_cast<const uint8_t*>(operands_[load.operand]);
+  int64_t start = scalar_address(k, coordinates);
+  int64_t value[kMaxAxes];
+  for (size_t i = 0; i < axes.size(); ++i) value[i] = scalar_value(load.axes[axes[i]], coordinates);
+
+  // Modulo 2^64: exact for the lanes in bounds (an axis of size 1 may have any stride).
+  uint64_t distance = static_cast<uint64_t>(runs.inner);
+  for (size_t i = 0; i < axes.size(); ++i) {
+    distance += load.axes[axes[i]].stride * static_cast<uint64_t>(runs.inner_values[i]);
+  }
+  const int64_t inner = static_cast<int64_t>(distance);
+  buffers_[1 + k] = own_[1 + k];
+  for (size_t r = 0; r < runs.runs.size(); ++r) {
+    const AffineRuns::Run& run = runs.runs[r];
+    int64_t first = 0;
+    int64_t last = run.length;
+    uint64_t address = static_cast<uint64_t>(start + run.address);
+    for (size_t i = 0; i < axes.size(); ++i) {
+      const Axis& axis = load.axes[axes[i]];
+      int64_t coordinate = value[i] + runs.values[r * axes.size() + i];
+      clip(coordinate, runs.inner_values[i], axis.size, &first, &last);
+      address += axis.stride * static_cast<uint64_t>(coordinate);
+    }
+    uint32_t* to = own_[1 + k] + run.lane;
+    if (first == 0 && last == kBlock && inner == 1 && dtype != DType::U8) {
+      // The whole block lies in bounds side by side: the body reads the operand itself.
+      buffers_[1 + k] = static_cast<uint32_t*>(const_cast<void*>(
+          static_cast<const void*>(from + address * 4)));
+      return;
+    }
+    std::fill_n(to, first, load.fill);
+    if (last > first) {
+      copy_run(to + first, static_cast<int>(last - first), inner, dtype,
+               from + (address + first * distance) * width_of(dtype));
+    }
+    std::fill_n(to + last, run.length - last, load.fill);
+    if (load.skip) {
+      std::fill_n(mask_ + run.lane, first, 0u);
+      std::fill_n(mask_ + run.lane + last, run.length - last, 0u);
+    }
+  }
+}
+
 void Block::load_checked(int k, const int64_t* coordinates) {
   const Node& node = plan_.node;
   const Load& load = node.loads[k];
@@ -250,10 +280,7 @@ void Block::load_checked(int k, const int64_t* coordinates) {
   uint32_t in_bounds[kBlock];
   int64_t value[kBlock];
 
-  int64_t start = plan.constant;
-  for (int c = 0; c < node.coordinates(); ++c) {
-    if (!varies_[c]) start += plan.stride[c] * coordinates[c];
-  }
+  int64_t start = scalar_address(k, coordinates);
   const AffineRuns& runs = runs_[k];
   if (runs.scattered) {
     ops_.shift(true, address, runs.offsets, start, n_);
@@ -266,10 +293,7 @@ void Block::load_checked(int k, const int64_t* coordinates) {
   std::fill_n(in_bounds, n_, 1u);
   for (size_t i = 0; i < plan.checked_axes.size(); ++i) {
     const Axis& axis = load.axes[plan.checked_axes[i]];
-    int64_t scalar = axis.constant;
-    for (int c = 0; c < node.coordinates(); ++c) {
-      if (!varies_[c]) scalar += axis.coordinate_coef[c] * coordinates[c];
-    }
+    int64_t scalar = scalar_value(axis, coordinates);
     ops_.shift(plan.narrow, value, &axis_values_[k][i * kBlock], scalar, n_);
     for (int j = 0; j < k; ++j) {
       if (axis.word_coef[j] == 0) continue;

@@ -6,40 +6,9 @@
 
 #include "block_ops.h"
 #include "plan.h"
+#include "runs.h"
 
 namespace pinpoint {
-
-// The coordinates that vary from lane to lane, row-major; all others are the same in all lanes.
-struct Space {
-  Space(const Node& node, std::vector<int> varying);
-
-  std::vector<int> coordinates;
-  std::vector<int64_t> dims;
-  int64_t points;
-};
-
-// sum(stride * coordinate) over a space, at consecutive points: dimensions that lie behind each other
-// in memory are merged, and a block is cut into runs of constant distance. No division in a lane.
-class AffineRuns {
- public:
-  AffineRuns(const Space& space, const int64_t* stride_of_coordinate);
-  void begin(int64_t start, int n);
-
-  struct Run {
-    int64_t address;
-    int lane;
-    int length;
-  };
-  std::vector<Run> runs;
-  int lanes;
-  int64_t inner;  // distance of neighbouring lanes within a run
-  bool scattered;  // short runs: use offsets
-  int32_t offsets[kBlock];
-
- private:
-  std::vector<int64_t> dims_;
-  std::vector<int64_t> strides_;
-};
 
 enum class Live { None, Some, All };
 
@@ -67,7 +36,11 @@ class Block {
  private:
   void load_affine(int k, const int64_t* coordinates);
   void load_checked(int k, const int64_t* coordinates);
+  void load_clipped(int k, const int64_t* coordinates);
+  int64_t scalar_address(int k, const int64_t* coordinates) const;
+  int64_t scalar_value(const Axis& axis, const int64_t* coordinates) const;
   void copy_runs(uint32_t* to, const AffineRuns& runs, DType dtype, const void* from) const;
+  void copy_run(uint32_t* to, int length, int64_t inner, DType dtype, const void* from) const;
 
   const Plan& plan_;
   const Space& space_;
@@ -83,6 +56,7 @@ class Block {
   bool varies_[kMaxCoordinates] = {};
   bool coordinate_needed_[kMaxCoordinates] = {};
   std::vector<AffineRuns> runs_;          // per load
+  std::vector<bool> clipped_;             // per load: bounds are found once per run
   std::vector<bool> fixed_;               // per load: the same at every value of the scalars
   std::vector<bool> loaded_;              // ... and loaded for this block already
   std::vector<std::vector<int64_t>> axis_values_;  // per load: varying part of each checked axis
