@@ -96,6 +96,10 @@ def sweep(function: Function, stride: int, executor: Executor) -> tuple[float, f
     return worst, place, count
 
 
+def _ordinal(number: int) -> str:
+    return "one" if number == 1 else f"{number}th"
+
+
 def main() -> None:
     """Sweep every function and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -108,7 +112,7 @@ def main() -> None:
         "",
         "Largest error over the f32 inputs, in units of the last place of the exact result",
         "(subnormal results and inputs included; infinities and NaN agree with the double",
-        f"reference). Every {options.stride}th of the 2^32 words was evaluated, by the program",
+        f"reference). Every {_ordinal(options.stride)} of the 2^32 words was evaluated, by the program",
         "text that tasks contain. Rewrite with `python scripts/ulp_sweep.py --write`; a test",
         "holds a sample below these figures.",
         "",

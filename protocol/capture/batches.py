@@ -65,6 +65,19 @@ def draw_order(examples: int, steps: int, batch_size: int, seed: int) -> np.ndar
     return np.stack(rows[:steps]).astype(np.int32)
 
 
+def checked_order(order: np.ndarray, steps: int, batch_size: int, examples: int) -> np.ndarray:
+    """``order`` as i32, refused unless it names ``batch_size`` examples for each step."""
+    if order.shape != (steps, batch_size):
+        raise CaptureError(f"order has shape {order.shape}, expected {(steps, batch_size)}")
+    if order.min() < 0 or order.max() >= examples:
+        raise CaptureError(
+            f"order names examples {order.min()}..{order.max()}, there are {examples}"
+        )
+    if order.dtype not in (np.dtype(np.int32), np.dtype(np.int64)):
+        raise UnsupportedDtype(f"order is {order.dtype}, expected int32")
+    return np.ascontiguousarray(order.astype(np.int32))
+
+
 @dataclass(frozen=True)
 class Gather:
     """Where a step's batch comes from: row ``step`` of the order names the examples."""

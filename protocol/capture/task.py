@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from protocol.capture.batches import Gather, as_stored, draw_order, example_batch
-from protocol.capture.errors import CaptureError, Origin, UnsupportedDtype
+from protocol.capture.batches import (
+    Gather,
+    as_stored,
+    checked_order,
+    draw_order,
+    example_batch,
+)
+from protocol.capture.errors import CaptureError, Origin
 from protocol.capture.lowering.graph import lower_graph
 from protocol.capture.optimizers import Group, read_groups, schedule_table, write_update
 from protocol.capture.schedules import Schedule, constant
@@ -108,7 +114,7 @@ def task_from(
         raise CaptureError(f"{len(inputs)} inputs but {len(targets)} targets")
     if order is None:
         order = draw_order(len(inputs), steps, batch_size, seed)
-    order = _checked_order(np.asarray(order), steps, batch_size, len(inputs))
+    order = checked_order(np.asarray(order), steps, batch_size, len(inputs))
     names = {id(p): n for n, p in model.named_parameters()}
     groups, group_of = read_groups(optimizer, names)
     for kind, tensors in (
@@ -297,15 +303,3 @@ def _with_data(node: Node, place: dict[int, int]) -> Node:
             for o in node.operands
         ),
     )
-
-
-def _checked_order(order: np.ndarray, steps: int, batch_size: int, examples: int) -> np.ndarray:
-    if order.shape != (steps, batch_size):
-        raise CaptureError(f"order has shape {order.shape}, expected {(steps, batch_size)}")
-    if order.min() < 0 or order.max() >= examples:
-        raise CaptureError(
-            f"order names examples {order.min()}..{order.max()}, there are {examples}"
-        )
-    if order.dtype not in (np.dtype(np.int32), np.dtype(np.int64)):
-        raise UnsupportedDtype(f"order is {order.dtype}, expected int32")
-    return np.ascontiguousarray(order.astype(np.int32))

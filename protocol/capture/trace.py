@@ -17,19 +17,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+)
 from torch.func import functional_call, functionalize
 from torch.fx import GraphModule, Interpreter
 from torch.fx.experimental.proxy_tensor import PythonKeyTracer, make_fx
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.module_tracker import ModuleTracker
 
 from protocol.capture.decompositions import decomposition_table
-from protocol.capture.errors import Origin
+from protocol.capture.errors import CaptureError, Origin, UnsupportedOperator
 
 Loss = Callable[[Any, torch.Tensor], torch.Tensor]
 
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
+_CONTEXTLIB = contextlib.__file__
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,10 @@ def trace_joint(
         state = dict(zip(buffers, kept, strict=True))
         weights = dict(zip([*trainable, *frozen], [*own, *fixed], strict=True))
         with torch.enable_grad(), recorder.forward():
-            output = functional_call(model, (weights, state), (x,), tie_weights=True)
-            value = loss(output, y)
+            with _refusing_data_dependence(recorder):
+                output = functional_call(model, (weights, state), (x,), tie_weights=True)
+                value = loss(output, y)
+            _check_loss(value)
             recorder.phase = "bwd"
             # The stub forgets that an unused parameter's gradient is None.
             gradients: Sequence[Any] = torch.autograd.grad(value, own, allow_unused=True)
@@ -83,9 +91,9 @@ def trace_joint(
         return [value.detach(), *present.values(), *state.values()]
 
     arguments = (
-        [p.detach() for p in trainable.values()],
-        [p.detach() for p in frozen.values()],
-        [b.detach() for b in buffers.values()],
+        [p.detach().cpu().contiguous() for p in trainable.values()],
+        [p.detach().cpu().contiguous() for p in frozen.values()],
+        [b.detach().cpu().contiguous() for b in buffers.values()],
         inputs,
         targets,
     )
@@ -107,6 +115,35 @@ def trace_joint(
         )(*flat)
     second.graph.eliminate_dead_code(is_impure_node=_is_buffer_write)
     return JointGraph(second, list(trainable), list(frozen), list(buffers), used)
+
+
+def _check_loss(value: Any) -> None:
+    if not isinstance(value, torch.Tensor) or value.shape != ():
+        got = f"a tensor of shape {tuple(value.shape)}" if torch.is_tensor(value) else type(value)
+        raise CaptureError(f"the loss must return one number, got {got}; reduce it with .mean()")
+    if not value.requires_grad:
+        raise CaptureError(
+            "the loss does not depend on any trainable parameter; "
+            "is requires_grad off, or does forward detach its result?"
+        )
+
+
+@contextlib.contextmanager
+def _refusing_data_dependence(recorder: _Recorder) -> Iterator[None]:
+    """Fake tensors have no values: what would need one is refused with its line."""
+    try:
+        yield
+    except (
+        DataDependentOutputException,
+        DynamicOutputShapeException,
+        GuardOnDataDependentSymNode,
+    ) as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_user_code(f)]
+        place = recorder.origin()
+        origin = Origin(place.module, "fwd", _line_of(frames[-1]) if frames else "")
+        advice = "the step would depend on the values of data; use torch.where or a mask instead"
+        operator = str(getattr(error, "func", "bool, int or .item() of a tensor"))
+        raise UnsupportedOperator(operator, origin, advice) from error
 
 
 def _is_buffer_write(node: torch.fx.Node) -> bool:
@@ -190,11 +227,19 @@ def _user_line() -> str:
     for frame in reversed(traceback.extract_stack()):
         if frame.filename == __file__ and frame.name == "step":
             return ""  # from here outwards it is the code that asked for the capture
-        if not frame.filename.startswith((_TORCH, _HERE, "<")):
-            code = frame.line or ""
-            code = code if len(code) <= 60 else code[:57] + "..."
-            return f"{Path(frame.filename).name}:{frame.lineno} `{code}`"
+        if _is_user_code(frame):
+            return _line_of(frame)
     return ""
+
+
+def _is_user_code(frame: traceback.FrameSummary) -> bool:
+    return not frame.filename.startswith((_TORCH, _HERE, _CONTEXTLIB, "<"))
+
+
+def _line_of(frame: traceback.FrameSummary) -> str:
+    code = frame.line or ""
+    code = code if len(code) <= 60 else code[:57] + "..."
+    return f"{Path(frame.filename).name}:{frame.lineno} `{code}`"
 
 
 @contextlib.contextmanager
@@ -225,8 +270,3 @@ def _without_mkldnn() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*TF32.*", category=UserWarning)
         with torch.backends.mkldnn.flags(enabled=False):
             yield
-
-
-def input_values(graph: JointGraph) -> Sequence[torch.fx.Node]:
-    """The placeholders of the graph, in the order that ``JointGraph`` gives."""
-    return [n for n in graph.module.graph.nodes if n.op == "placeholder"]

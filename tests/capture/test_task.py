@@ -183,6 +183,32 @@ def test_unsupported_operator_names_operator_module_line_and_remedy() -> None:
 
 
 @pytest.mark.parametrize(
+    "function", [lambda x: x if x.sum() > 0 else -x, lambda x: x[x > 0].sum() * x]
+)
+def test_data_dependent_forward_is_refused_with_its_line(function: object) -> None:
+    with pytest.raises(UnsupportedOperator, match=r"in .*test_task\.py.*torch\.where"):
+        capture(Calls(function))
+
+
+def test_loss_that_is_no_number_is_refused() -> None:
+    with pytest.raises(CaptureError, match=r"shape \(8,\); reduce it"):
+        capture(mlp(), loss=nn.CrossEntropyLoss(reduction="none"))
+    with pytest.raises(CaptureError, match="trainable"):
+        capture(Calls(lambda x: x.detach()))
+
+
+def test_model_in_channels_last_gives_the_same_program() -> None:
+    data = (RNG.normal(size=(40, 2, 6, 6)).astype(np.float32), Y)
+    programs = []
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+        captured = capture(model.to(memory_format=memory_format), data=data)
+        programs.append(encode_program(captured.program))
+    assert programs[0] == programs[1]
+
+
+@pytest.mark.parametrize(
     "function", [lambda x: x.double(), lambda x: x.half(), lambda x: x.bfloat16().float()]
 )
 def test_other_float_types_are_refused_with_their_place(function: object) -> None:

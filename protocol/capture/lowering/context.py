@@ -105,10 +105,16 @@ def operator_name(node: GraphNode) -> str:
     return ".".join(str(node.target).split(".")[:2])
 
 
-def check_dtype(node: GraphNode) -> None:
-    """UnsupportedDtype if the node makes a tensor that has no 32-bit form here."""
+def check_result(node: GraphNode) -> None:
+    """Refuse a node that makes a tensor without a 32-bit form here, or of a shape that varies."""
     values = node.meta.get("val")
     for value in values if isinstance(values, list | tuple) else [values]:
+        if isinstance(value, torch.Tensor) and not all(isinstance(d, int) for d in value.shape):
+            raise UnsupportedOperator(
+                str(node.target),
+                node.meta.get("origin", Origin()),
+                "its output shape depends on data; use torch.where or a mask",
+            )
         if isinstance(value, torch.Tensor) and value.dtype not in STORED:
             origin: Origin = node.meta.get("origin", Origin())
             name = str(value.dtype).removeprefix("torch.")

@@ -21,7 +21,7 @@ from protocol.capture.lowering import (  # noqa: F401 - importing them registers
     reductions,
     views,
 )
-from protocol.capture.lowering.context import ELEMENTWISE, RULES, Context, check_dtype
+from protocol.capture.lowering.context import ELEMENTWISE, RULES, Context, check_result
 from protocol.capture.trace import JointGraph
 from protocol.capture.values import Lazy, Lowered, View
 from protocol.capture.writer import Writer
@@ -71,7 +71,7 @@ def lower_graph(
 
 
 def _lower(node: GraphNode, values: dict[GraphNode, Any], writer: Writer) -> Any:
-    check_dtype(node)
+    check_result(node)
     rule = RULES.get(node.target)
     context = Context(writer, node)
     if rule is None:
