@@ -32,5 +32,8 @@ def fold(
 ) -> None:
     """Write accumulator and words of every term of one output element. Releases the GIL."""
 
+def build_flags() -> str:
+    """Compiler flags of the build, separated by spaces."""
+
 def instruction_sets() -> list[str]:
     """Names of the instruction sets that this machine has, best first; the last is the baseline."""

@@ -3,6 +3,10 @@
 
 #include "block_ops.h"
 
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)
+#error "results are compared bit for bit: build without fast-math"
+#endif
+
 #if defined(__clang__)
 #define PINPOINT_IVDEP _Pragma("clang loop vectorize(assume_safety)")
 #else

@@ -126,6 +126,7 @@ NB_MODULE(_cpu, m) {
   m.def("fold", &fold, nb::arg("node"), nb::arg("operands"), nb::arg("element"), nb::arg("rows"),
         nb::arg("isa") = "",
         "Writes (accumulator, words) of every term of one output element. Releases the GIL.");
+  m.def("build_flags", [] { return std::string(PINPOINT_FLAGS); }, "Compiler flags of the build.");
   m.def("instruction_sets", &instruction_sets,
         "Names of the instruction sets of this machine, best first.");
 }
