@@ -58,6 +58,7 @@ from protocol.dispute.state import (
     trace_path,
 )
 from protocol.dispute.toy import ONE_LEAF, SMALL
+from protocol.dispute.turns import REQUIRED
 from protocol.merkle import leaf_hash, recombine
 from tests.adversaries.wrong_arithmetic import WrongArithmetic
 from tests.adversaries.wrong_state import WrongState
@@ -155,6 +156,7 @@ class RandomPlay:
         self.pending: list[Open] = []
         self.owners: dict[bytes, str] = {}
         self.kept: set[bytes] = set()
+        self.history: list[PositionMove] = []
         self.outcomes: Counter[S] = Counter()
         self.unchallenged = list(FALSE_CLAIMS)
 
@@ -221,6 +223,8 @@ class RandomPlay:
         facts = twin.claims.facts_of(new.claim_id)
         assert new.turn == old.turn + 1 <= most_moves(facts, chunks=3, terms=5)
         self._check_opened(old, move)
+        if isinstance(move, PositionMove):
+            self.history.append(move)
         side, _ = twin.clock(dispute, self.now)
         live = not is_final(new.state) and not twin.claims.is_fallen(new.claim_id)
         assert (side is not Side.NONE) == live, "I4: exactly one side is on the clock"
@@ -321,6 +325,8 @@ class RandomPlay:
         move = self._right(dispute) or self._random_pointer(dispute)
         if move is None:
             return
+        if isinstance(move, UseRoot):
+            move = self._posted_again(dispute)
         sender = self._sender(dispute)
         if sender == SOLVER and self.twin.records[dispute].claim_id in KEPT_CLAIMS:
             sender = STRANGER  # an honest solver brings no roots but its own
@@ -330,8 +336,11 @@ class RandomPlay:
         elif kind < 0.85:
             sender = self.random.choice([STRANGER, KEEPER, *OPENERS])
         else:
-            other = self._random_pointer(self.random.choice(list(self.twin.records)))
-            move = replace(other or move, expected=move.expected)
+            # A move that was right somewhere else, half of the time in such a state.
+            state = self.twin.records[dispute].state
+            fitting = [m for m in self.history if state in REQUIRED[type(m)]]
+            past = fitting if fitting and self.random.random() < 0.5 else self.history
+            move = replace(self.random.choice(past or [move]), expected=move.expected)
         self._try(dispute, move, sender)
 
     def _act_opening(self) -> None:
@@ -487,6 +496,17 @@ class RandomPlay:
                 return Pick(expected, rng.randint(0, len(children)), children)
             case _:
                 return None
+
+    def _posted_again(self, dispute: bytes) -> PositionMove:
+        """The root that is stored already, as if it were new."""
+        p = self.twin.position(dispute)
+        prover = self.provers[CLAIMS[p.claim_id]]
+        builders = {
+            S.NEED_SEGMENT: prover.post_segment,
+            S.NEED_TRACE: prover.post_trace,
+            S.NEED_FOLD: prover.post_fold,
+        }
+        return builders[p.state](p)
 
     def _mutated(self, move: PositionMove) -> PositionMove:
         """The move with one field changed to something that the ABI still takes."""

@@ -26,6 +26,7 @@ REFUSALS = (
     "WrongLength",
     "WrongSubroot",
     "WrongLevel",
+    "RootAlreadyStored",
     "DisputeOver",
     "ClaimNotDisputable",
     "UnknownCommitment",
