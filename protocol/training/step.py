@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 
@@ -37,6 +38,8 @@ class StepRunner:
         self._encoded = [encode_node(node) for node in program.nodes]
         self._dead_after = _dead_after(program)
         self._spare: defaultdict[int, list[Tensor]] = defaultdict(list)
+        self._own: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
+        self._is_honest = type(self.hooks) is Hooks
 
     def run(
         self,
@@ -44,6 +47,8 @@ class StepRunner:
         state: Sequence[Tensor],
         data: Sequence[Tensor],
         observe: Callable[[int, Tensor], None] | None = None,
+        *,
+        consume: bool = False,
     ) -> list[Tensor]:
         """The state after global step ``step``, from the state before it.
 
@@ -52,6 +57,8 @@ class StepRunner:
             state: the tensors before the step; they are not changed, and may be returned.
             data: the data tensors.
             observe: called with each node's index and output, which it may read but not keep.
+            consume: the caller gives up ``state``, if an earlier step made it: its memory is used
+                again.
         """
         outputs: dict[int, Tensor] = {}
         for index in range(len(self.program.nodes)):
@@ -67,6 +74,11 @@ class StepRunner:
             tensor = self.hooks.next_state(step, index, tensor)
             tensor.flags.writeable = False
             after.append(tensor)
+        if consume and self._is_honest:  # hooks may have kept a tensor
+            kept = {id(tensor) for tensor in after}
+            for tensor in {id(tensor): tensor for tensor in state}.values():
+                if id(tensor) not in kept:
+                    self._recycle(tensor)
         return after
 
     def trace(
@@ -128,14 +140,18 @@ class StepRunner:
     def _buffer(self, dtype: DType, shape: tuple[int, ...]) -> Tensor:
         nbytes = math.prod(shape) * dtype.width
         spare = self._spare[nbytes]
-        raw = spare.pop() if spare else np.empty(nbytes, np.uint8)
+        if spare:
+            raw = spare.pop()
+        else:
+            raw = np.empty(nbytes, np.uint8)
+            self._own[id(raw)] = raw
         return raw.view(dtype.numpy).reshape(shape)
 
     def _recycle(self, tensor: Tensor) -> None:
         raw = tensor.base
         # Only what `_buffer` made: a hook may have put a tensor of its own here.
-        if isinstance(raw, np.ndarray) and raw.dtype == np.uint8 and tensor.flags.writeable:
-            self._spare[tensor.nbytes].append(raw)
+        if raw is not None and self._own.get(id(raw)) is raw:
+            self._spare[raw.nbytes].append(raw)
 
 
 def _dead_after(program: Program) -> list[list[int]]:

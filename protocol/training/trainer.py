@@ -78,7 +78,7 @@ class Trainer:
                 index += 1
                 for step in self.task.segment_steps(index):
                     start = time.perf_counter()
-                    state = self._runner.run(step, state, self.task.data)
+                    state = self._runner.run(step, state, self.task.data, consume=True)
                     done = step + 1 == self.task.checkpoint_step(index)
                     if done:
                         root = root_of_leaves(roots_of(state, self.executor.threads))

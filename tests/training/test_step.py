@@ -67,6 +67,17 @@ def test_step_leaves_its_input_state_alone() -> None:
         assert [tensor.tobytes() for tensor in state] == copy
 
 
+def test_step_consuming_states_gives_the_same_ones() -> None:
+    runner = StepRunner(TASK.program, Executor(1))
+    state = list(TASK.state)
+    initial = [tensor.tobytes() for tensor in state]
+    for step in range(6):
+        state = runner.run(step, state, TASK.data, consume=True)
+        expected = [tensor.tobytes() for tensor in run_steps(step + 1)]
+        assert [tensor.tobytes() for tensor in state] == expected
+    assert [tensor.tobytes() for tensor in TASK.state] == initial
+
+
 def test_trace_gives_the_root_of_every_output_and_the_same_state() -> None:
     runner = StepRunner(TASK.program, Executor(1))
     seen: list[bytes] = []
