@@ -188,6 +188,30 @@ def test_module_parameters_get_the_gradients_of_torch(module: nn.Module) -> None
     assert run_operator(module, normal(5, 70)).worst() < 2 * TOLERANCE
 
 
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (nn.Conv3d(2, 3, 2, stride=2, padding=1), (2, 2, 4, 5, 4)),
+        (nn.ConvTranspose1d(3, 2, 4, stride=3, padding=1), (2, 3, 6)),
+        (nn.ConvTranspose3d(2, 2, 3, stride=2), (1, 2, 3, 3, 2)),
+    ],
+    ids=str,
+)
+def test_convolution_of_other_ranks_agrees_with_torch(module: nn.Module, shape: tuple) -> None:
+    assert run_operator(module, normal(*shape)).worst() < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"ignore_index": 2}, {"weight": torch.tensor([0.5, 1.0, 2.0])}, {"reduction": "sum"}],
+    ids=str,
+)
+def test_cross_entropy_options_agree_with_torch(options: dict) -> None:
+    labels = torch.tensor([0, 2, 1, 1, 2, 0])
+    outcome = run_operator(lambda x: F.cross_entropy(x, labels, **options), normal(6, 3))
+    assert outcome.worst() < TOLERANCE
+
+
 def test_batched_product_agrees_with_torch() -> None:
     outcome = run_operator(lambda x: torch.bmm(x, x.transpose(1, 2)), normal(3, 5, 6))
     assert outcome.worst() < TOLERANCE
