@@ -13,8 +13,11 @@ import {MarketBase} from "./MarketBase.sol";
 abstract contract Requesting is MarketBase {
     /// @inheritdoc IMarket
     function post(Terms calldata terms, string calldata uri) external returns (bytes32 taskId) {
-        TermRules.check(terms, _constants.maxSeconds);
-        taskId = keccak256(abi.encode(block.chainid, address(this), msg.sender, _taskCount++));
+        TermRules.check(terms, _constants.maxSeconds, _constants.maxWindowSeconds);
+        // The terms are in the id: a bid that a reorg moves to another posting finds no such task (P01).
+        taskId = keccak256(
+            abi.encode(block.chainid, address(this), msg.sender, _taskCount++, keccak256(abi.encode(terms)))
+        );
         _terms[taskId] = terms;
         Task storage task = _tasks[taskId];
         task.requester = msg.sender;
@@ -60,7 +63,7 @@ abstract contract Requesting is MarketBase {
         view
         returns (uint256 stake, uint256 deposit, uint256 bond, uint256 bondCeiling)
     {
-        TermRules.check(terms, _constants.maxSeconds);
+        TermRules.check(terms, _constants.maxSeconds, _constants.maxWindowSeconds);
         stake = _computeStake(terms);
         deposit = _computeDeposit(terms.maxReward);
         bond = _computeBond(terms, stake);

@@ -26,6 +26,7 @@ class MarketConstants:
     open_reveal_seconds: int
     reopen_seconds: int
     max_seconds: int
+    max_window_seconds: int
     draw_delay_blocks: int
     honest_wad: int
     open_check_wad: int
@@ -102,6 +103,7 @@ MINIMAL = Preset(
         open_reveal_seconds=60,
         reopen_seconds=600,
         max_seconds=30 * DAY,
+        max_window_seconds=7 * DAY,
         draw_delay_blocks=2,
         honest_wad=WAD // 2,
         open_check_wad=WAD // 5,
@@ -110,7 +112,7 @@ MINIMAL = Preset(
         deposit_wad=WAD // 20,
         no_show_wad=WAD // 10,
         hashing_wad=WAD,
-        trace_wad=WAD,
+        trace_wad=WAD // 10,
         clock_miss_wad=WAD // 200,
         solver_gas=_SOLVER_GAS,
         wei_per_gas=_WEI_PER_GAS,
@@ -123,7 +125,7 @@ MINIMAL = Preset(
         unrevealed_share=WAD // 10,
     ),
     minimum_verifier_stake=100 * TOKEN,
-    unbonding_seconds=HOUR,
+    unbonding_seconds=8 * DAY,
     token_supply=10**9 * TOKEN,
 )
 
@@ -133,6 +135,7 @@ DEVNET = Preset(
         open_reveal_seconds=HOUR,
         reopen_seconds=7 * DAY,
         max_seconds=90 * DAY,
+        max_window_seconds=14 * DAY,
         draw_delay_blocks=4,
         honest_wad=WAD // 2,
         open_check_wad=0,
@@ -141,7 +144,7 @@ DEVNET = Preset(
         deposit_wad=WAD // 20,
         no_show_wad=WAD // 10,
         hashing_wad=WAD,
-        trace_wad=WAD,
+        trace_wad=WAD // 10,
         clock_miss_wad=WAD // 200,
         solver_gas=_SOLVER_GAS,
         wei_per_gas=_WEI_PER_GAS,
@@ -154,7 +157,7 @@ DEVNET = Preset(
         unrevealed_share=WAD // 10,
     ),
     minimum_verifier_stake=1_000 * TOKEN,
-    # Window (up to 14 days), T_rev, two budgets, 37 graces and the queue: below 21 days.
+    # The longest window, T_rev, two budgets, 37 graces, and days for the queue.
     unbonding_seconds=21 * DAY,
     token_supply=10**9 * TOKEN,
 )
