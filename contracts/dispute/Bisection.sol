@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {ClaimFacts} from "../interfaces/IClaims.sol";
 import {IEndgame} from "../interfaces/IDispute.sol";
 import {IJudge} from "../interfaces/IJudge.sol";
 import {Merkle} from "../libraries/Merkle.sol";
@@ -12,7 +11,7 @@ import {Sizes} from "./libraries/Sizes.sol";
 /// @notice Each round divides the range by 32; the leaf it ends at is opened by the solver.
 abstract contract Bisection is DisputeBase, IEndgame {
     function bisect(bytes32 disputeId, bytes32 expected, Level level) external {
-        (Record storage d, ClaimFacts memory f) = _enter(disputeId, expected);
+        (Record storage d, Known storage f) = _enter(disputeId, expected);
         if (_stateOf(level) != d.state) revert WrongLevel(level, d.state);
         (d.size, d.subroot) = _tree(d, f, level);
         d.lo = 0;
@@ -35,7 +34,7 @@ abstract contract Bisection is DisputeBase, IEndgame {
         uint8 child,
         bytes32[] calldata children
     ) external {
-        (Record storage d, ClaimFacts memory f) = _enter(disputeId, expected);
+        (Record storage d, Known storage f) = _enter(disputeId, expected);
         _checkChildren(d, children);
         (uint64 lo, uint64 size) = Merkle.childRange(d.lo, d.size, child);
         // Leaf 0 of the log is the initial state, checked at submission: no segment leads to it.
@@ -55,7 +54,7 @@ abstract contract Bisection is DisputeBase, IEndgame {
         bytes32 tensorRoot,
         bytes32[] calldata traceProof
     ) external {
-        (Record storage d, ClaimFacts memory f) = _enter(disputeId, expected);
+        (Record storage d, Known storage f) = _enter(disputeId, expected);
         Merkle.verifyInclusion(
             _traceRoot(d).root,
             Merkle.leafHash(tensorRoot),
@@ -102,7 +101,7 @@ abstract contract Bisection is DisputeBase, IEndgame {
     /// @dev Size and root of the tree of a level.
     function _tree(
         Record storage d,
-        ClaimFacts memory f,
+        Known storage f,
         Level level
     ) private view returns (uint64, bytes32) {
         if (level == Level.SEGMENT) return (_segmentLength(d, f), _segmentRoot(d).root);
@@ -113,7 +112,7 @@ abstract contract Bisection is DisputeBase, IEndgame {
     }
 
     /// @dev The next round, or the state after the last one.
-    function _descend(bytes32 disputeId, Record storage d, ClaimFacts memory f) private {
+    function _descend(bytes32 disputeId, Record storage d, Known storage f) private {
         uint64 extra;
         if (d.size > 1) d.state = DisputeState.REVEAL;
         else (d.state, extra) = _arrive(disputeId, d, f);
@@ -123,7 +122,7 @@ abstract contract Bisection is DisputeBase, IEndgame {
     function _arrive(
         bytes32 disputeId,
         Record storage d,
-        ClaimFacts memory f
+        Known storage f
     ) private returns (DisputeState, uint64) {
         Level level = d.level;
         uint64 index = d.lo;

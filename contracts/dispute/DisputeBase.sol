@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IClaims, ClaimFacts} from "../interfaces/IClaims.sol";
+import {IClaims} from "../interfaces/IClaims.sol";
 import {IDisputeTypes} from "../interfaces/IDispute.sol";
 import {IJudge} from "../interfaces/IJudge.sol";
 import {IVault} from "../interfaces/IVault.sol";
@@ -41,6 +41,22 @@ abstract contract DisputeBase is IDisputeTypes {
         uint256 bond;
     }
 
+    /// @dev What moves need of a claim, kept at its first opening: asking for it in each move
+    /// would cost more than all else.
+    struct Known {
+        address solver;
+        uint32 nodeCount;
+        uint32 stateCount;
+        uint32 dataCount;
+        uint64 steps;
+        uint64 interval;
+        uint64 segmentSeconds;
+        uint64 traceSeconds;
+        bytes32 logRoot;
+        bytes32 programRoot;
+        bytes32 dataRoot;
+    }
+
     struct StoredRoot {
         bytes32 root;
         bytes32 before;
@@ -60,6 +76,7 @@ abstract contract DisputeBase is IDisputeTypes {
     uint64 internal immutable _unrevealedShare;
 
     mapping(bytes32 disputeId => Record) internal _records;
+    mapping(bytes32 claimId => Known) internal _known;
     mapping(bytes32 claimId => mapping(bytes32 path => StoredRoot)) internal _roots;
     mapping(bytes32 claimId => WorkQueue.Queue) internal _queues;
     /// @dev The dispute of the drawn verifier that opened first on a segment.
@@ -91,7 +108,7 @@ abstract contract DisputeBase is IDisputeTypes {
     function _enter(
         bytes32 id,
         bytes32 expected
-    ) internal returns (Record storage d, ClaimFacts memory f) {
+    ) internal returns (Record storage d, Known storage f) {
         d = _records[id];
         DisputeState state = d.state;
         if (state == DisputeState.NONE) revert UnknownDispute(id);
@@ -108,7 +125,7 @@ abstract contract DisputeBase is IDisputeTypes {
         if (actual != expected) revert StalePosition(actual, expected);
         c.pass(solver, _graceSeconds, time);
         d.clock = c;
-        if (claims.isDisputable(d.claimId)) return (d, claims.claimFacts(d.claimId));
+        if (claims.isDisputable(d.claimId)) return (d, _known[d.claimId]);
         revert ClaimNotDisputable(d.claimId);
     }
 
@@ -131,7 +148,7 @@ abstract contract DisputeBase is IDisputeTypes {
     function _afterSegment(
         bytes32 id,
         Record storage d,
-        ClaimFacts memory f,
+        Known storage f,
         uint64 start
     ) internal returns (DisputeState next, uint64 extra) {
         _claimPrecedence(id, d);
@@ -143,7 +160,7 @@ abstract contract DisputeBase is IDisputeTypes {
     /// @dev The segment's root is known. A segment of one step needs no pointer (X07).
     function _afterSegmentRoot(
         Record storage d,
-        ClaimFacts memory f,
+        Known storage f,
         uint64 start
     ) internal returns (DisputeState next, uint64 extra) {
         d.depth = 1;
@@ -154,7 +171,7 @@ abstract contract DisputeBase is IDisputeTypes {
 
     function _afterStep(
         Record storage d,
-        ClaimFacts memory f,
+        Known storage f,
         uint64 start
     ) internal returns (DisputeState next, uint64 extra) {
         bytes32 path = Paths.trace(d.step);
@@ -188,13 +205,13 @@ abstract contract DisputeBase is IDisputeTypes {
 
     function _segmentLength(
         Record storage d,
-        ClaimFacts memory f
+        Known storage f
     ) internal view returns (uint64) {
         return Sizes.segmentLength(f.steps, f.interval, d.segment);
     }
 
     /// @dev The segment's first step, counted from 0 over the whole run.
-    function _firstStep(Record storage d, ClaimFacts memory f) internal view returns (uint64) {
+    function _firstStep(Record storage d, Known storage f) internal view returns (uint64) {
         return f.interval * (d.segment - 1);
     }
 
@@ -217,7 +234,7 @@ abstract contract DisputeBase is IDisputeTypes {
     }
 
     /// @dev State first, then the calls to the deployment's own contracts, which call nobody.
-    function _conclude(bytes32 id, Record storage d, bool solverWon, address solver) internal {
+    function _conclude(bytes32 id, Record storage d, bool solverWon) internal {
         bytes32 claimId = d.claimId;
         address beneficiary;
         if (!solverWon) {
@@ -229,7 +246,7 @@ abstract contract DisputeBase is IDisputeTypes {
         emit DisputeClosed(id, claimId, d.state, beneficiary);
         if (solverWon) {
             uint256 cover = (d.bond * _coverShare) / ONE;
-            _pay(_pot(d.opener, id), solver, cover);
+            _pay(_pot(d.opener, id), _known[claimId].solver, cover);
             _burn(_pot(d.opener, id), d.bond - cover);
         } else {
             _pay(_pot(d.opener, id), d.opener, d.bond);

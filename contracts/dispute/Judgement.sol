@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {ClaimFacts} from "../interfaces/IClaims.sol";
 import {IEndgame} from "../interfaces/IDispute.sol";
 import {IJudge} from "../interfaces/IJudge.sol";
 import {Merkle} from "../libraries/Merkle.sol";
@@ -26,7 +25,7 @@ abstract contract Judgement is DisputeBase, IEndgame {
         bytes32 sourceLeaf,
         bytes32[] calldata sourceProof
     ) external {
-        (Record storage d, ClaimFacts memory f) = _enter(disputeId, expected);
+        (Record storage d, Known storage f) = _enter(disputeId, expected);
         uint32 q = d.binding;
         Merkle.verifyInclusion(
             f.programRoot,
@@ -46,7 +45,7 @@ abstract contract Judgement is DisputeBase, IEndgame {
         if (kind == DATA) revert UnknownSourceKind(kind);
         _checkSource(d, f, kind, index, sourceLeaf, sourceProof);
         emit BindingJudged(disputeId, postLeaf, sourceLeaf);
-        _conclude(disputeId, d, postLeaf == sourceLeaf, f.solver);
+        _conclude(disputeId, d, postLeaf == sourceLeaf);
     }
 
     function judgeArithmetic(
@@ -58,7 +57,7 @@ abstract contract Judgement is DisputeBase, IEndgame {
         bytes calldata previousLeaf,
         bytes32[] calldata previousProof
     ) external {
-        (Record storage d, ClaimFacts memory f) = _enter(disputeId, expected);
+        (Record storage d, ) = _enter(disputeId, expected);
         if (d.kind != ARITHMETIC) revert WrongKind(d.kind, ARITHMETIC);
         IJudge.NodeFacts memory shape = d.shape;
         uint64 r = d.term;
@@ -74,7 +73,7 @@ abstract contract Judgement is DisputeBase, IEndgame {
         uint32 computed = judge.arithmetic(node, d.element, r, previous, Words.loads(leaf));
         uint32 claimed = Words.accumulator(leaf);
         emit ArithmeticJudged(disputeId, computed, claimed);
-        _conclude(disputeId, d, computed == claimed, f.solver);
+        _conclude(disputeId, d, computed == claimed);
     }
 
     function judgeLoad(
@@ -88,7 +87,7 @@ abstract contract Judgement is DisputeBase, IEndgame {
         bytes calldata chunk,
         bytes32[] calldata chunkProof
     ) external {
-        (Record storage d, ClaimFacts memory f) = _enter(disputeId, expected);
+        (Record storage d, Known storage f) = _enter(disputeId, expected);
         uint8 load = d.kind;
         if (load == ARITHMETIC) revert WrongKind(load, 0);
         _checkDescriptor(d, node);
@@ -105,13 +104,13 @@ abstract contract Judgement is DisputeBase, IEndgame {
             _checkAbsent(chunk, chunkProof);
         }
         emit LoadJudged(disputeId, load, stored, words[load]);
-        _conclude(disputeId, d, stored == words[load], f.solver);
+        _conclude(disputeId, d, stored == words[load]);
     }
 
     /// @dev The tensor root of an operand or a binding's source, in the tree of its kind.
     function _checkSource(
         Record storage d,
-        ClaimFacts memory f,
+        Known storage f,
         uint8 kind,
         uint32 index,
         bytes32 leaf,

@@ -61,12 +61,29 @@ abstract contract Opening is DisputeBase, IDispute {
         d.segment = segment;
         d.bond = c.bond;
         emit DisputeOpened(disputeId, claimId, msg.sender, segment);
-        _start(disputeId, d, f, time > f.clockStart ? time : f.clockStart);
+        _start(disputeId, d, _keep(claimId, f), time > f.clockStart ? time : f.clockStart);
         claims.disputeOpened(claimId);
     }
 
+    /// @dev Facts of a claim never change, the ends of its phases excepted, which are not kept.
+    function _keep(bytes32 claimId, ClaimFacts memory f) private returns (Known storage known) {
+        known = _known[claimId];
+        if (known.steps != 0) return known;
+        known.solver = f.solver;
+        known.nodeCount = f.nodeCount;
+        known.stateCount = f.stateCount;
+        known.dataCount = f.dataCount;
+        known.steps = f.steps;
+        known.interval = f.interval;
+        known.segmentSeconds = f.segmentSeconds;
+        known.traceSeconds = f.traceSeconds;
+        known.logRoot = f.logRoot;
+        known.programRoot = f.programRoot;
+        known.dataRoot = f.dataRoot;
+    }
+
     /// @dev The first state, with fresh clocks from `start` on.
-    function _start(bytes32 id, Record storage d, ClaimFacts memory f, uint64 start) private {
+    function _start(bytes32 id, Record storage d, Known storage f, uint64 start) private {
         DisputeState state;
         uint64 extra;
         if (d.segment == 0) {
@@ -111,7 +128,7 @@ abstract contract Opening is DisputeBase, IDispute {
         uint64 time = uint64(block.timestamp);
         uint64 deadline = d.clock.deadline(solver, _graceSeconds);
         if (time < deadline) revert DeadlineNotReached(deadline, time);
-        _conclude(disputeId, d, !solver, claims.claimFacts(d.claimId).solver);
+        _conclude(disputeId, d, !solver);
     }
 
     function refund(bytes32 disputeId) external {

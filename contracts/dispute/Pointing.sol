@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {ClaimFacts} from "../interfaces/IClaims.sol";
 import {IDispute} from "../interfaces/IDispute.sol";
 import {Merkle} from "../libraries/Merkle.sol";
 import {DisputeBase} from "./DisputeBase.sol";
@@ -10,7 +9,7 @@ import {Sizes} from "./libraries/Sizes.sol";
 /// @title The opener says where: pointers carry no proof but the bytes of the node, which are public
 abstract contract Pointing is DisputeBase, IDispute {
     function pointStep(bytes32 disputeId, bytes32 expected, uint64 t) external {
-        (Record storage d, ClaimFacts memory f) = _enter(disputeId, expected);
+        (Record storage d, Known storage f) = _enter(disputeId, expected);
         uint64 length = _segmentLength(d, f);
         if (t >= length) revert StepOutOfRange(t, length);
         d.step = _firstStep(d, f) + t;
@@ -21,7 +20,7 @@ abstract contract Pointing is DisputeBase, IDispute {
     }
 
     function pointBinding(bytes32 disputeId, bytes32 expected, uint32 q) external {
-        (Record storage d, ClaimFacts memory f) = _enter(disputeId, expected);
+        (Record storage d, Known storage f) = _enter(disputeId, expected);
         if (q >= f.stateCount) revert BindingOutOfRange(q, f.stateCount);
         d.binding = q;
         emit BindingPointed(disputeId, q);
@@ -37,7 +36,7 @@ abstract contract Pointing is DisputeBase, IDispute {
         bytes calldata node,
         bytes32[] calldata programProof
     ) external {
-        (Record storage d, ClaimFacts memory f) = _enter(disputeId, expected);
+        (Record storage d, Known storage f) = _enter(disputeId, expected);
         _bindNode(d, f, j, node, programProof);
         _pointElement(disputeId, d, e);
     }
@@ -49,7 +48,7 @@ abstract contract Pointing is DisputeBase, IDispute {
         bytes calldata node,
         bytes32[] calldata programProof
     ) external {
-        (Record storage d, ClaimFacts memory f) = _enter(disputeId, expected);
+        (Record storage d, Known storage f) = _enter(disputeId, expected);
         if (d.state == DisputeState.POINT_NODE && j != d.node) revert WrongNode(d.node, j);
         _bindNode(d, f, j, node, programProof);
         emit NodePointed(disputeId, j);
@@ -80,7 +79,7 @@ abstract contract Pointing is DisputeBase, IDispute {
     /// @dev The judge decodes the whole node: only a canonical node (no binding) passes.
     function _bindNode(
         Record storage d,
-        ClaimFacts memory f,
+        Known storage f,
         uint32 j,
         bytes calldata node,
         bytes32[] calldata programProof

@@ -3,7 +3,6 @@ pragma solidity ^0.8.28;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {ClaimFacts} from "../interfaces/IClaims.sol";
 import {IDispute} from "../interfaces/IDispute.sol";
 import {IJudge} from "../interfaces/IJudge.sol";
 import {Merkle} from "../libraries/Merkle.sol";
@@ -28,7 +27,7 @@ abstract contract Posting is DisputeBase, IDispute, EIP712("Pinpoint", "1") {
         bytes32[] calldata proofEnd,
         bytes calldata signature
     ) external {
-        (Record storage d, ClaimFacts memory f) = _enter(disputeId, expected);
+        (Record storage d, Known storage f) = _enter(disputeId, expected);
         uint64 m = d.segment;
         bytes32 path = Paths.segment(m);
         _authenticate(d.claimId, path, segmentRoot, f.solver, signature);
@@ -62,7 +61,7 @@ abstract contract Posting is DisputeBase, IDispute, EIP712("Pinpoint", "1") {
         bytes32[] calldata proofPost,
         bytes calldata signature
     ) external {
-        (Record storage d, ClaimFacts memory f) = _enter(disputeId, expected);
+        (Record storage d, Known storage f) = _enter(disputeId, expected);
         bytes32 path = Paths.trace(d.step);
         _authenticate(d.claimId, path, traceRoot, f.solver, signature);
         StoredRoot storage s = _segmentRoot(d);
@@ -95,7 +94,7 @@ abstract contract Posting is DisputeBase, IDispute, EIP712("Pinpoint", "1") {
         bytes32[] calldata lastLeafProof,
         bytes calldata signature
     ) external {
-        (Record storage d, ClaimFacts memory f) = _enter(disputeId, expected);
+        (Record storage d, Known storage f) = _enter(disputeId, expected);
         IJudge.NodeFacts memory shape = d.shape;
         _checkLastLeaf(d, shape, chunk, lastLeaf);
         bytes32 path = Paths.fold(d.step, d.node, d.element);
@@ -129,7 +128,7 @@ abstract contract Posting is DisputeBase, IDispute, EIP712("Pinpoint", "1") {
     }
 
     function useRoot(bytes32 disputeId, bytes32 expected) external {
-        (Record storage d, ClaimFacts memory f) = _enter(disputeId, expected);
+        (Record storage d, Known storage f) = _enter(disputeId, expected);
         uint64 extra;
         if (d.state == DisputeState.NEED_SEGMENT) {
             _checkStored(d.claimId, Paths.segment(d.segment));
