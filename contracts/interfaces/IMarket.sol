@@ -32,6 +32,7 @@ struct Constants {
     uint64 openRevealSeconds; // T_rev: openings committed in the window are revealed until window end + this
     uint64 reopenSeconds; // the requester's time to re-open a vacant task before anyone may refund it
     uint64 maxSeconds; // upper bound of each duration in Terms
+    uint64 maxWindowSeconds; // upper bound of W; verifiers unbond more slowly than any claim ends
     uint32 drawDelayBlocks; // the draw's target block = submission block + this
     uint64 honestWad; // h: a drawn verifier is honest, live, served, not bribed
     uint64 openCheckWad; // q: an open challenger re-runs the false segment

@@ -16,7 +16,7 @@ library TermRules {
         return (steps - 1) / interval + 1;
     }
 
-    function check(Terms calldata t, uint64 maxSeconds) internal pure {
+    function check(Terms calldata t, uint64 maxSeconds, uint64 maxWindowSeconds) internal pure {
         _bound(0, 1, type(uint256).max, uint256(t.programRoot));
         if (t.dataCount != 0) _bound(1, 1, type(uint256).max, uint256(t.dataRoot));
         _bound(2, 1, type(uint256).max, uint256(t.initialStateRoot));
@@ -39,7 +39,7 @@ library TermRules {
         _bound(14, 1, maxSeconds, t.bidSeconds);
         _bound(15, 1, maxSeconds, t.revealSeconds);
         _bound(16, 1, maxSeconds, t.runSeconds);
-        _bound(17, 1, maxSeconds, t.windowSeconds);
+        _bound(17, 1, maxWindowSeconds, t.windowSeconds);
         _bound(18, 1, maxSeconds, t.segmentSeconds);
         _bound(19, 1, maxSeconds, t.traceSeconds);
     }
@@ -48,18 +48,19 @@ library TermRules {
         _boundConstant(0, 1, 365 days, c.openRevealSeconds);
         _boundConstant(1, 1, 365 days, c.reopenSeconds);
         _boundConstant(2, 1, 365 days, c.maxSeconds);
+        _boundConstant(3, 1, c.maxSeconds, c.maxWindowSeconds);
         // The submission's own block has no hash yet, and the next may be in the making (P16).
-        _boundConstant(3, 2, 256, c.drawDelayBlocks);
-        _boundConstant(4, 0, WAD, c.honestWad);
-        _boundConstant(5, 0, WAD, c.openCheckWad);
+        _boundConstant(4, 2, 256, c.drawDelayBlocks);
+        _boundConstant(5, 0, WAD, c.honestWad);
+        _boundConstant(6, 0, WAD, c.openCheckWad);
         // At least half of a slashed stake is burned (P13).
-        _boundConstant(6, 1, WAD / 2, c.challengerWad);
-        _boundConstant(7, 0, WAD / 2 - c.challengerWad, c.requesterWad);
-        _boundConstant(8, 1, WAD, c.depositWad);
-        _boundConstant(9, WAD / 10, WAD, c.noShowWad);
-        _boundConstant(10, 0, 10 * WAD, c.hashingWad);
-        _boundConstant(11, 0, 10 * WAD, c.traceWad);
-        _boundConstant(12, 0, WAD / 2, c.clockMissWad);
+        _boundConstant(7, 1, WAD / 2, c.challengerWad);
+        _boundConstant(8, 0, WAD / 2 - c.challengerWad, c.requesterWad);
+        _boundConstant(9, 1, WAD, c.depositWad);
+        _boundConstant(10, WAD / 10, WAD, c.noShowWad);
+        _boundConstant(11, 0, 10 * WAD, c.hashingWad);
+        _boundConstant(12, 0, 10 * WAD, c.traceWad);
+        _boundConstant(13, 0, WAD / 2, c.clockMissWad);
     }
 
     function _bound(uint8 field, uint256 minimum, uint256 maximum, uint256 value) private pure {

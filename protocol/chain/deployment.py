@@ -131,7 +131,9 @@ def deploy_all(
     # From here on the order is what the addresses depend on.
     first = chain.w3.eth.get_transaction_count(deployer)
     roles = ("vault", "registry", "market", "claims", "dispute")
-    promised = {role: get_create_address(deployer, Nonce(first + i)) for i, role in enumerate(roles)}
+    promised = {
+        role: get_create_address(deployer, Nonce(first + i)) for i, role in enumerate(roles)
+    }
     vault = deploy(
         CONTRACTS["vault"],
         token.address,

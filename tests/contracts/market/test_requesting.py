@@ -15,6 +15,7 @@ FIELDS = [f.name for f in fields(Terms)]
 MAX256 = 2**256 - 1
 MAX64 = 2**64 - 1
 LONGEST = MINIMAL.market.max_seconds
+WINDOW = MINIMAL.market.max_window_seconds
 
 
 def post_call(world: World, terms: Terms):
@@ -72,11 +73,11 @@ def test_post_without_credit_for_the_escrow_is_refused(world: World):
         ({"bid_seconds": 0}, "bid_seconds", 1, LONGEST),
         ({"reveal_seconds": 0}, "reveal_seconds", 1, LONGEST),
         ({"run_seconds": 0}, "run_seconds", 1, LONGEST),
-        ({"window_seconds": 0}, "window_seconds", 1, LONGEST),
+        ({"window_seconds": 0}, "window_seconds", 1, WINDOW),
         ({"segment_seconds": 0}, "segment_seconds", 1, LONGEST),
         ({"trace_seconds": 0}, "trace_seconds", 1, LONGEST),
         ({"bid_seconds": LONGEST + 1}, "bid_seconds", 1, LONGEST),
-        ({"window_seconds": MAX64}, "window_seconds", 1, LONGEST),
+        ({"window_seconds": MAX64}, "window_seconds", 1, WINDOW),
         ({"trace_seconds": LONGEST + 1}, "trace_seconds", 1, LONGEST),
     ],
 )
@@ -106,7 +107,7 @@ def test_post_of_more_segments_than_can_be_drawn_is_refused(world: World):
         {"steps": 2**32 - 1, "interval": 1},
         {"data_count": 0, "data_root": b"\0" * 32},
         {"value_at_risk": 2**128 - 1},
-        {"window_seconds": LONGEST},
+        {"window_seconds": WINDOW},
     ],
 )
 def test_post_at_the_bounds_works(world: World, changes):
@@ -258,6 +259,7 @@ def test_refund_by_the_requester_works_at_once_and_only_once(world: World):
     ("field", "value", "minimum", "maximum"),
     [
         ("open_reveal_seconds", 0, 1, 365 * DAY),
+        ("max_window_seconds", LONGEST + 1, 1, LONGEST),
         ("draw_delay_blocks", 1, 2, 256),  # P16
         ("honest_wad", WAD + 1, 0, WAD),
         ("challenger_wad", WAD // 2 + 1, 1, WAD // 2),
