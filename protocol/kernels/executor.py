@@ -37,7 +37,7 @@ class Executor:
     def __init__(
         self, threads: int | None = None, isa: str | None = None, grain: int = 1 << 15
     ) -> None:
-        self.threads = len(os.sched_getaffinity(0)) if threads is None else threads
+        self.threads = _cpus() if threads is None else threads
         if self.threads < 1:
             raise ValueError(f"{self.threads} threads: give at least 1")
         self.isa = instruction_sets()[0] if isa is None else isa
@@ -88,6 +88,12 @@ class Executor:
         rows = np.empty((node.terms, 1 + len(node.loads)), np.uint32)
         _cpu.fold(encode_node(node), _arrays(operands), element, rows, self.isa)
         return rows
+
+
+def _cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _arrays(operands: Sequence[Tensor]) -> list[Tensor]:

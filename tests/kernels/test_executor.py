@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -75,7 +77,8 @@ SHAPES = {
     "product, both transposed": shapes.product(29, 33, 5, transpose=(True, True)),
     "product, batched": shapes.product(5, 40, 9, 3, (False, True)),
     "product of views": shapes.heads_product(2, 3, 9, 8),
-    "product, thin": shapes.product(1, 40, 9),
+    "product, one row": shapes.product(1, 40, 9),
+    "product, two columns": shapes.product(40, 2, 9),
     "lane sum, padded": shapes.lane_sum(3, 100),
     "total": shapes.total(700),
     "embedding": shapes.embedding(20, 7, 33),
@@ -130,6 +133,25 @@ def test_executor_subnormals_are_kept_when_the_caller_flushes_them() -> None:
         torch.set_flush_denormal(False)
     for out in outs:
         assert (out.view("<u4") == 1024).all()
+
+
+def test_executor_several_callers_at_once_and_a_fork_get_the_same_bits() -> None:
+    cases = [random_case(seed, 900, 4) for seed in range(40)]
+    executor = Executor(3, grain=0)
+
+    def run(case: Case) -> list[int]:
+        return words_of(executor.run(case.node, case.operands))
+
+    expected = [run(case) for case in cases]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, cases)) == expected
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(_run_all, (cases,)) == expected
+
+
+def _run_all(cases: list[Case]) -> list[list[int]]:
+    executor = Executor(3, grain=0)
+    return [words_of(executor.run(case.node, case.operands)) for case in cases]
 
 
 def test_executor_writes_into_out_and_refuses_what_does_not_fit() -> None:

@@ -6,7 +6,8 @@
 namespace pinpoint {
 namespace {
 
-constexpr int kBufferWords = kBlock + kLanes;  // not a power of two: neighbours do not alias mod 4 KiB
+constexpr int kCacheLineWords = 16;
+constexpr int kBufferWords = kBlock + kCacheLineWords;  // not a power of two: neighbours do not alias mod 4 KiB
 // Cuts [*first, *last) to the lanes t for which 0 <= value + t * step < size.
 void clip(int64_t value, int64_t step, int64_t size, int64_t* first, int64_t* last) {
   if (step == 0) {
@@ -29,9 +30,13 @@ Block::Block(const Plan& plan, const Space& space, const BlockOps& ops,
              const void* const* operands, bool check_guards)
     : plan_(plan), space_(space), ops_(ops), operands_(operands), check_guards_(check_guards) {
   const Node& node = plan.node;
-  storage_.reset(new uint32_t[static_cast<size_t>(plan.buffers + 1) * kBufferWords]());
-  for (int i = 0; i < plan.buffers; ++i) own_.push_back(storage_.get() + i * kBufferWords);
-  mask_ = storage_.get() + plan.buffers * kBufferWords;
+  // Each buffer starts at a cache line: a vector across two lines costs twice.
+  const size_t words = static_cast<size_t>(plan.buffers + 1) * kBufferWords;
+  storage_.reset(new uint32_t[words + kCacheLineWords]());
+  uint32_t* first = storage_.get();
+  while (reinterpret_cast<uintptr_t>(first) % (4 * kCacheLineWords) != 0) ++first;
+  for (int i = 0; i < plan.buffers; ++i) own_.push_back(first + i * kBufferWords);
+  mask_ = first + plan.buffers * kBufferWords;
   buffers_ = own_;
   for (size_t i = 0; i < node.constants.size(); ++i) {
     std::fill_n(own_[node.first_constant() + i], kBufferWords, node.constants[i]);

@@ -18,6 +18,7 @@ namespace {
 constexpr int64_t kDepth = 256;
 constexpr int64_t kRowBlock = 144;     // rows packed at a time, rounded to whole tiles
 constexpr int64_t kColumnBlock = 512;  // columns packed at a time
+constexpr int64_t kFewColumns = 8;
 constexpr int kMaxTile = 32;
 
 struct Product {
@@ -171,8 +172,14 @@ bool run_matmul(const Node& node, const void* const* operands, void* out, int th
     (moves_a == moves_b ? batch : moves_a ? rows : columns).push_back(c);
   }
   for (int c = node.rank(); c < node.coordinates(); ++c) depth.push_back(c);
+  if (points(node, columns) < kFewColumns && points(node, rows) >= kFewColumns) {
+    std::swap(left, right);
+    std::swap(rows, columns);
+  }
   // Below this a tile would mostly compute padding.
-  if (points(node, rows) < 4 || points(node, columns) < 8 || node.terms < 4) return false;
+  if (points(node, rows) < 2 || points(node, columns) < kFewColumns || node.terms < 4) {
+    return false;
+  }
 
   auto factor = [&](int load, const std::vector<int>& lines) {
     return Factor(node, plan, load, operands[node.loads[load].operand], batch, lines, depth, ops);
