@@ -189,7 +189,7 @@ def _pick(situation: Situation, own: Prover) -> PositionMove | None:
 
 def _first_element(root: bytes, step: int, node: int, own: Prover, served: Served) -> int | None:
     """First wrong element of a node's output; None if the tensor is not served."""
-    ours = own.execution.node_output(step, node)
+    ours = own.output(step, node).stored
     theirs = served.tensor(root, len(ours))
     if theirs is None or len(theirs) != len(ours) or ChunkTree(theirs).root != root:
         return None

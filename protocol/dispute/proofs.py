@@ -37,7 +37,8 @@ from protocol.program.node import Node, OperandKind
 T = TypeVar("T", bound=Tree)
 
 CACHED_TREES = 16
-"""Trees kept at a time: those of one descent, of which only tensors are large."""
+CACHED_TENSORS = 3
+"""Trees kept at a time: those of one descent. A tensor's bytes may fill much of the memory."""
 
 
 class Prover:
@@ -52,40 +53,41 @@ class Prover:
         self.execution = execution
         self._judge: Judge = judge or ReferenceJudge()
         self._trees: OrderedDict[tuple[object, ...], Tree] = OrderedDict()
+        self._tensors: OrderedDict[tuple[object, ...], ChunkTree] = OrderedDict()
 
     # ------------------------------------------------------------------ trees
 
     def log(self) -> Tree:
         """Checkpoint log."""
-        return self._cached(("log",), lambda: Tree(self.execution.log_leaves()))
+        return self._tree(("log",), lambda: Tree(self.execution.log_leaves()))
 
     def segment(self, segment: int) -> Tree:
         """States after each step of segment 1..M."""
         leaves = self.execution.segment_leaves
-        return self._cached(("segment", segment), lambda: Tree(leaves(segment)))
+        return self._tree(("segment", segment), lambda: Tree(leaves(segment)))
 
     def state(self, step: int) -> Tree:
         """Tensor roots of the state after ``step`` steps."""
-        return self._cached(("state", step), lambda: Tree(self.execution.state_leaves(step)))
+        return self._tree(("state", step), lambda: Tree(self.execution.state_leaves(step)))
 
     def trace(self, step: int) -> Tree:
         """Tensor roots of the node outputs of a step."""
-        return self._cached(("trace", step), lambda: Tree(self.execution.trace_leaves(step)))
+        return self._tree(("trace", step), lambda: Tree(self.execution.trace_leaves(step)))
 
     def output(self, step: int, node: int) -> ChunkTree:
         """Chunks of a node's output."""
         output = self.execution.node_output
-        return self._cached(("output", step, node), lambda: ChunkTree(output(step, node)))
+        return self._tensor(("output", step, node), lambda: ChunkTree(output(step, node)))
 
     def fold(self, step: int, node: int, element: int) -> Tree:
         """Terms of one element's fold."""
         leaves = self.execution.fold_leaves
         key = ("fold", step, node, element)
-        return self._cached(key, lambda: Tree(leaves(step, node, element)))
+        return self._tree(key, lambda: Tree(leaves(step, node, element)))
 
     def program(self) -> Tree:
         """Nodes, then bindings."""
-        return self._cached(("program",), lambda: Tree(self.execution.program_leaves()))
+        return self._tree(("program",), lambda: Tree(self.execution.program_leaves()))
 
     def operand(self, step: int, kind: OperandKind, index: int) -> tuple[Tree, ChunkTree]:
         """The tree with an operand's root in a step, and the operand's chunks."""
@@ -94,10 +96,10 @@ class Prover:
             return self.trace(step), self.output(step, index)
         if kind is OperandKind.STATE:
             key = ("tensor", step, index)
-            tensor = self._cached(key, lambda: ChunkTree(execution.state_tensor(step, index)))
+            tensor = self._tensor(key, lambda: ChunkTree(execution.state_tensor(step, index)))
             return self.state(step), tensor
-        data = self._cached(("data",), lambda: Tree(execution.data_leaves()))
-        chunks = self._cached(("data", index), lambda: ChunkTree(execution.data_tensor(index)))
+        data = self._tree(("data",), lambda: Tree(execution.data_leaves()))
+        chunks = self._tensor(("data", index), lambda: ChunkTree(execution.data_tensor(index)))
         return data, chunks
 
     def bisected(self, position: Position) -> Tree:
@@ -238,12 +240,25 @@ class Prover:
         """Descriptor of a node."""
         return self.execution.node(index)
 
-    def _cached(self, key: tuple[object, ...], build: Callable[[], T]) -> T:
-        tree = self._trees.pop(key, None) or build()
-        self._trees[key] = tree
-        while len(self._trees) > CACHED_TREES:
-            self._trees.popitem(last=False)
-        return tree  # type: ignore[return-value]
+    def _tree(self, key: tuple[object, ...], build: Callable[[], Tree]) -> Tree:
+        return _cached(self._trees, CACHED_TREES, key, build)
+
+    def _tensor(self, key: tuple[object, ...], build: Callable[[], ChunkTree]) -> ChunkTree:
+        return _cached(self._tensors, CACHED_TENSORS, key, build)
+
+
+def _cached(
+    trees: OrderedDict[tuple[object, ...], T],
+    limit: int,
+    key: tuple[object, ...],
+    build: Callable[[], T],
+) -> T:
+    """The tree of a key, built if it is not among the ``limit`` trees used last."""
+    tree = trees.pop(key) if key in trees else build()
+    trees[key] = tree
+    while len(trees) > limit:
+        trees.popitem(last=False)
+    return tree
 
 
 def _open(tree: Tree, index: int) -> tuple[bytes, Proof]:

@@ -74,6 +74,11 @@ class ChunkTree(Tree):
             self._tree = MerkleTree.from_leaf_hashes(_rows(b"".join(hashes)))
 
     @property
+    def stored(self) -> bytes:
+        """Stored bytes of the whole tensor."""
+        return self._stored
+
+    @property
     def size(self) -> int:
         """Number of chunks."""
         return self._tree.size

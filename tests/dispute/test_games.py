@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from protocol.dispute.bounds import most_moves, rounds
+from protocol.dispute.bounds import most_moves, most_seconds, rounds
 from protocol.dispute.moves import (
     CommitOpen,
     Open,
@@ -17,7 +17,14 @@ from protocol.dispute.moves import (
     UseRoot,
 )
 from protocol.dispute.refusal import Refusal
-from protocol.dispute.state import DisputeState, Level, Side, commitment_of, segment_path
+from protocol.dispute.state import (
+    DisputeState,
+    Level,
+    Side,
+    commitment_of,
+    is_final,
+    segment_path,
+)
 from tests.adversaries.random_checkpoint import RandomCheckpoint
 from tests.adversaries.wrong_arithmetic import WrongArithmetic
 from tests.adversaries.wrong_state import WrongState
@@ -25,6 +32,7 @@ from tests.dispute.games import (
     BOND,
     CHALLENGER,
     CLAIM,
+    EVERYTHING,
     NOTHING,
     PARAMETERS,
     REQUESTER,
@@ -101,6 +109,22 @@ def test_no_game_takes_more_moves_than_the_bound() -> None:
         assert game.position.turn <= most_moves(facts, chunks=3, terms=5)
         longest = max(longest, game.position.turn)
     assert longest >= 20
+
+
+@pytest.mark.parametrize("serving", [EVERYTHING, NOTHING], ids=["served", "withheld"])
+def test_slowest_game_ends_within_the_bound(serving: frozenset[Level]) -> None:
+    """I6: both sides move in their last second, and the last one not at all."""
+    game = Game(LIE, honest(), serving=serving)
+    facts = game.model.claims.facts_of(CLAIM)
+    game.open()
+    began = game.now
+    while not is_final(game.position.state):
+        _, deadline = game.model.clock(game.id, game.now)
+        game.now = max(game.now, deadline - 2)
+        if game.position.state is DisputeState.JUDGE or not game.step():
+            game.expire()
+    bound = most_seconds(facts, PARAMETERS, chunks=3, terms=5, queued_steps=1)
+    assert PARAMETERS.solver_seconds < game.now - began <= bound
 
 
 # ---------------------------------------------------------------- deadlines (P18, P19)

@@ -35,7 +35,6 @@ def answer_binding(
     post = model.trace_root(d).after
     check_inclusion(post, move.post_leaf, d.binding, facts.state_count, move.post_proof)
     binding = model.judge.binding(move.binding)
-    require(binding.kind is not OperandKind.DATA, "UnknownSourceKind", binding.kind)
     _check_source(
         model, d, facts, (binding.kind, binding.index), move.source_leaf, move.source_proof
     )
