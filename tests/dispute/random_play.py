@@ -8,34 +8,22 @@ moves, moves out of turn, late ones. What must hold after every accepted move is
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import replace
 from hashlib import sha256
 from random import Random
-from typing import Any
 
 from eth_account import Account
-from eth_account.messages import encode_typed_data
 
 from protocol.dispute import challenger, defender
 from protocol.dispute.bounds import most_moves
 from protocol.dispute.execution import Withheld
 from protocol.dispute.moves import (
-    Bisect,
     CommitOpen,
     Move,
     Open,
     OpenChunk,
     OpenTerm,
-    Pick,
-    PointBinding,
-    PointBoundElement,
-    PointKind,
-    PointStep,
-    PointTerm,
     PositionMove,
-    PostFold,
-    PostSegment,
-    PostTrace,
     Reclaim,
     Refund,
     Reveal,
@@ -45,26 +33,22 @@ from protocol.dispute.moves import (
 from protocol.dispute.proofs import Prover
 from protocol.dispute.refusal import Refusal
 from protocol.dispute.state import (
-    ARITHMETIC,
-    ZERO_ADDRESS,
     DisputeState,
-    Level,
     Position,
     Side,
     commitment_of,
-    fold_path,
     is_final,
-    segment_path,
-    trace_path,
 )
 from protocol.dispute.toy import ONE_LEAF, SMALL
 from protocol.dispute.turns import REQUIRED
 from protocol.merkle import leaf_hash, recombine
 from tests.adversaries.wrong_arithmetic import WrongArithmetic
 from tests.adversaries.wrong_state import WrongState
-from tests.dispute.evm import CHAIN_ID
 from tests.dispute.games import BOND, EVERYTHING, NOTHING, START, ServedBy, facts_of
 from tests.dispute.matrix import ADVANCE, honest
+from tests.dispute.progress import progress
+from tests.dispute.random_moves import mutated, random_pointer
+from tests.dispute.signatures import RootSigner
 from tests.dispute.twin import Twin
 
 S = DisputeState
@@ -82,46 +66,6 @@ STRANGER = "0x" + "77" * 20
 EVERYONE = [SOLVER, KEEPER, STRANGER, *OPENERS]
 WINDOW = 40_000
 SAFE_SECONDS = 40
-DESCENT = {
-    state: stage
-    for stage, states in enumerate(
-        [
-            (S.NEED_SEGMENT,),
-            (S.POINT_STEP,),
-            (S.NEED_TRACE,),
-            (S.BRANCH,),
-            (S.POINT_NODE,),
-            (S.NEED_TENSOR,),
-            (S.POINT_CHUNK,),
-            (S.NEED_CHUNK,),
-            (S.POINT_ELEMENT,),
-            (S.NEED_FOLD,),
-            (S.POINT_TERM,),
-            (S.NEED_TERM,),
-            (S.POINT_KIND,),
-            (S.JUDGE, S.ANSWER_BINDING),
-            (S.SOLVER_WON, S.CHALLENGER_WON, S.REFUNDED),
-        ],
-        start=1,
-    )
-    for state in states
-}
-BISECTED_AFTER = {
-    Level.LOG: 0,
-    Level.SEGMENT: DESCENT[S.POINT_STEP],
-    Level.TRACE: DESCENT[S.BRANCH],
-    Level.POST_STATE: DESCENT[S.BRANCH],
-    Level.TENSOR: DESCENT[S.POINT_CHUNK],
-    Level.FOLD: DESCENT[S.POINT_TERM],
-}
-
-
-def progress(position: Position) -> tuple[float, int, bool]:
-    """How far down a dispute is; grows with every move (I5)."""
-    if position.state in (S.REVEAL, S.PICK):
-        stage = BISECTED_AFTER[position.level] + 0.5
-        return stage, -position.size, position.state is S.PICK
-    return DESCENT[position.state], 0, False
 
 
 class RandomPlay:
@@ -147,7 +91,9 @@ class RandomPlay:
             )
             for claim, kind in CLAIMS.items()
         }
-        self.twin = Twin(facts, recover=self._recover)
+        self.twin = Twin(facts)
+        self.signer = RootSigner(SOLVER_KEY, self.twin.chain.dispute.address)
+        self.twin.recover = self.signer.recover
         for account in EVERYONE:
             self.twin.deposit(account, 1000 * BOND)
         self.deposited = self.twin.vault.total
@@ -305,7 +251,7 @@ class RandomPlay:
 
     def _act_right(self) -> None:
         if dispute := self._some():
-            move = self._right(dispute) or self._random_pointer(dispute)
+            move = self._right(dispute) or self._pointer(dispute)
             self._try(dispute, move, self._sender(dispute))
 
     def _is_wilful(self, dispute: bytes) -> bool:
@@ -316,13 +262,13 @@ class RandomPlay:
     def _act_random(self) -> None:
         dispute = self._some()
         if dispute is not None and self._is_wilful(dispute):
-            self._try(dispute, self._random_pointer(dispute), self._sender(dispute))
+            self._try(dispute, self._pointer(dispute), self._sender(dispute))
 
     def _act_mutated(self) -> None:
         dispute = self._some()
         if dispute is None or not self._is_wilful(dispute):
             return
-        move = self._right(dispute) or self._random_pointer(dispute)
+        move = self._right(dispute) or self._pointer(dispute)
         if move is None:
             return
         if isinstance(move, UseRoot):
@@ -332,7 +278,7 @@ class RandomPlay:
             sender = STRANGER  # an honest solver brings no roots but its own
         kind = self.random.random()
         if kind < 0.7:
-            move = self._mutated(move)
+            move = mutated(self.random, move)
         elif kind < 0.85:
             sender = self.random.choice([STRANGER, KEEPER, *OPENERS])
         else:
@@ -408,10 +354,10 @@ class RandomPlay:
         if move is None or isinstance(move, UseRoot):
             self._try(dispute, move, STRANGER)
             return
-        signature = self._sign(self.twin.position(dispute), move)
+        signature = self.signer.sign(self.twin.position(dispute), move)
         move = replace(move, signature=signature)  # type: ignore[call-arg]
         if self.random.random() < 0.3:
-            move = self._mutated(move)
+            move = mutated(self.random, move)
         self._try(dispute, move, STRANGER)
 
     def _act_wait(self) -> None:
@@ -426,7 +372,7 @@ class RandomPlay:
             self._keep(SAFE_SECONDS)
             self.now = min(target, self.now + SAFE_SECONDS // 2)
         if self.now == deadline:
-            move = self._right(dispute) or self._random_pointer(dispute)
+            move = self._right(dispute) or self._pointer(dispute)
             self._try(dispute, move, self._sender(dispute))
         self._try(dispute, Timeout(), STRANGER)
 
@@ -450,52 +396,10 @@ class RandomPlay:
     def _salt(self) -> bytes:
         return sha256(self.random.randbytes(8)).digest()
 
-    def _random_pointer(self, dispute: bytes) -> PositionMove | None:
-        """Any move of the opener in its state, in range or just out of it."""
-        p, rng = self.twin.position(dispute), self.random
-        prover = self.provers[CLAIMS[p.claim_id]]
-        expected = p.hash()
-        if rng.random() < 0.15:
-            return Bisect(expected, rng.choice(list(Level)))
-        match p.state:
-            case S.POINT_STEP:
-                return PointStep(expected, rng.randint(0, prover.execution.interval))
-            case S.BRANCH:
-                states = len(prover.execution.state_leaves(0))
-                nodes = prover.program().size - states
-                node = rng.randrange(nodes)
-                element = rng.choice((0, 1, 7, 1030, rng.randrange(2100)))
-                return rng.choice(
-                    (
-                        PointBinding(expected, rng.randint(0, states)),
-                        PointBinding(expected, rng.randrange(states)),
-                        prover.point_element(p, node, element % prover.node(node).numel),
-                        prover.point_element(p, node, element),
-                        prover.point_node(p, node),
-                        Bisect(expected, Level.TRACE),
-                        Bisect(expected, Level.POST_STATE),
-                    )
-                )
-            case S.POINT_NODE:
-                return prover.point_node(p, p.node if rng.random() < 0.9 else 0)
-            case S.POINT_CHUNK | S.POINT_ELEMENT:
-                if p.state is S.POINT_CHUNK and rng.random() < 0.6:
-                    return Bisect(expected, Level.TENSOR)
-                numel = self.twin.records[dispute].shape.numel
-                return PointBoundElement(expected, rng.randint(0, numel))
-            case S.POINT_TERM | S.POINT_KIND:
-                shape = self.twin.records[dispute].shape
-                kind = rng.choice((ARITHMETIC, rng.randint(0, shape.loads)))
-                if p.state is S.POINT_KIND:
-                    return PointKind(expected, kind)
-                if rng.random() < 0.4:
-                    return Bisect(expected, Level.FOLD)
-                return PointTerm(expected, rng.randint(0, shape.terms), kind)
-            case S.PICK:
-                children = self.twin.opened[dispute].children
-                return Pick(expected, rng.randint(0, len(children)), children)
-            case _:
-                return None
+    def _pointer(self, dispute: bytes) -> PositionMove | None:
+        situation = self.twin.situation(dispute)
+        prover = self.provers[CLAIMS[situation.position.claim_id]]
+        return random_pointer(self.random, situation, prover)
 
     def _posted_again(self, dispute: bytes) -> PositionMove:
         """The root that is stored already, as if it were new."""
@@ -507,85 +411,3 @@ class RandomPlay:
             S.NEED_FOLD: prover.post_fold,
         }
         return builders[p.state](p)
-
-    def _mutated(self, move: PositionMove) -> PositionMove:
-        """The move with one field changed to something that the ABI still takes."""
-        name = self.random.choice([field.name for field in fields(move)])
-        value = self._other(name, getattr(move, name))
-        return replace(move, **{name: value})
-
-    def _other(self, name: str, value: Any) -> Any:
-        rng = self.random
-        if isinstance(value, Level):
-            return rng.choice(list(Level))
-        if isinstance(value, int):
-            limit = 255 if name in ("kind", "child") else 2**32 - 1
-            return min(limit, max(0, rng.choice((value + 1, value - 1, 0, limit, value + 32))))
-        if isinstance(value, tuple):
-            return self._other_proof(value)
-        fixed = len(value) == 32 and name not in VARIABLE
-        options = [bytes(len(value)), rng.randbytes(len(value))]
-        if value:
-            at = rng.randrange(len(value))
-            options.append(
-                value[:at] + bytes([value[at] ^ 1 << rng.randrange(8)]) + value[at + 1 :]
-            )
-        if not fixed:
-            options += [value[:-1], value + b"\0", b""]
-        return rng.choice(options)
-
-    def _other_proof(self, proof: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        rng = self.random
-        extra = rng.randbytes(32)
-        if not proof:
-            return (extra,)
-        at = rng.randrange(len(proof))
-        return rng.choice(
-            (
-                proof[:-1],
-                (*proof, extra),
-                (*proof[:at], extra, *proof[at + 1 :]),
-                tuple(reversed(proof)),
-                (),
-            )
-        )
-
-    # ------------------------------------------------------------------ signatures
-
-    def _message(self, claim: bytes, path: bytes, root: bytes) -> Any:
-        names = ("claimId", "path", "root")
-        return encode_typed_data(
-            {
-                "name": "Pinpoint",
-                "version": "1",
-                "chainId": CHAIN_ID,
-                "verifyingContract": self.twin.chain.dispute.address,
-            },
-            {"Root": [{"name": name, "type": "bytes32"} for name in names]},
-            dict(zip(names, (claim, path, root), strict=True)),
-        )
-
-    def _sign(self, p: Position, move: PositionMove) -> bytes:
-        match move:
-            case PostSegment():
-                path, root = segment_path(p.segment), move.segment_root
-            case PostTrace():
-                path, root = trace_path(p.step), move.trace_root
-            case PostFold():
-                path, root = fold_path(p.step, p.node, p.element), move.fold_root
-            case _:
-                raise AssertionError(move)
-        message = self._message(p.claim_id, path, root)
-        return bytes(SOLVER_KEY.sign_message(message).signature)
-
-    def _recover(self, claim: bytes, path: bytes, root: bytes, signature: bytes) -> str:
-        if len(signature) != 65:
-            return ZERO_ADDRESS
-        try:
-            message = self._message(claim, path, root)
-            return str(Account.recover_message(message, signature=signature)).lower()
-        except Exception:  # noqa: BLE001 - eth_account has no common error for bad signatures
-            return ZERO_ADDRESS
-
-
-VARIABLE = {"signature", "chunk", "last_leaf", "node", "binding", "leaf", "previous_leaf"}
