@@ -4,12 +4,12 @@ pragma solidity ^0.8.28;
 import {IEndgame} from "../interfaces/IDispute.sol";
 import {IJudge} from "../interfaces/IJudge.sol";
 import {Merkle} from "../libraries/Merkle.sol";
-import {DisputeBase} from "./DisputeBase.sol";
+import {Descent} from "./Descent.sol";
 import {Sizes} from "./libraries/Sizes.sol";
 
 /// @title Pointing without the leaves: the solver reveals sub-roots, the opener picks one
 /// @notice Each round divides the range by 32; the leaf it ends at is opened by the solver.
-abstract contract Bisection is DisputeBase, IEndgame {
+abstract contract Bisection is Descent, IEndgame {
     function bisect(bytes32 disputeId, bytes32 expected, Level level) external {
         (Record storage d, Known storage f) = _enter(disputeId, expected);
         if (_stateOf(level) != d.state) revert WrongLevel(level, d.state);

@@ -4,16 +4,15 @@ pragma solidity ^0.8.28;
 import {IEndgame} from "../interfaces/IDispute.sol";
 import {IJudge} from "../interfaces/IJudge.sol";
 import {Merkle} from "../libraries/Merkle.sol";
-import {DisputeBase} from "./DisputeBase.sol";
 import {Sizes} from "./libraries/Sizes.sol";
 import {Words} from "./libraries/Words.sol";
+import {Verdict} from "./Verdict.sol";
 
 /// @title The last move: open both sides, compare, and the dispute is over
 /// @notice Anyone may send it; the solver is on the clock, since it committed to what is opened.
-abstract contract Judgement is DisputeBase, IEndgame {
+abstract contract Judgement is Verdict, IEndgame {
     uint8 private constant NODE = 0;
     uint8 private constant STATE = 1;
-    uint8 private constant DATA = 2;
 
     function answerBinding(
         bytes32 disputeId,
@@ -42,7 +41,6 @@ abstract contract Judgement is DisputeBase, IEndgame {
             postProof
         );
         (uint8 kind, uint32 index, , ) = judge.binding(bindingBytes);
-        if (kind == DATA) revert UnknownSourceKind(kind);
         _checkSource(d, f, kind, index, sourceLeaf, sourceProof);
         emit BindingJudged(disputeId, postLeaf, sourceLeaf);
         _conclude(disputeId, d, postLeaf == sourceLeaf);
@@ -126,10 +124,9 @@ abstract contract Judgement is DisputeBase, IEndgame {
             (root, count) = (_traceRoot(d).root, f.nodeCount);
         } else if (kind == STATE) {
             (root, count) = (_traceRoot(d).before, f.stateCount);
-        } else if (kind == DATA) {
-            (root, count) = (f.dataRoot, f.dataCount);
         } else {
-            revert UnknownSourceKind(kind);
+            // Data: the decoder knows no fourth kind, and no binding to data.
+            (root, count) = (f.dataRoot, f.dataCount);
         }
         if (index >= count) revert SourceOutOfRange(kind, index, count);
         Merkle.verifyInclusion(root, Merkle.leafHash(leaf), index, count, proof);

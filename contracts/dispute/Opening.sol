@@ -4,12 +4,12 @@ pragma solidity ^0.8.28;
 import {ClaimFacts} from "../interfaces/IClaims.sol";
 import {IDispute} from "../interfaces/IDispute.sol";
 import {ChessClock} from "../libraries/ChessClock.sol";
-import {DisputeBase} from "./DisputeBase.sol";
+import {Descent} from "./Descent.sol";
 import {Sizes} from "./libraries/Sizes.sol";
 import {Turns} from "./libraries/Turns.sol";
 
 /// @title Commitment, opening and the ends that need no judgement
-abstract contract Opening is DisputeBase, IDispute {
+abstract contract Opening is Descent, IDispute {
     using ChessClock for ChessClock.Clock;
 
     struct Commitment {

@@ -3,11 +3,11 @@ pragma solidity ^0.8.28;
 
 import {IDispute} from "../interfaces/IDispute.sol";
 import {Merkle} from "../libraries/Merkle.sol";
-import {DisputeBase} from "./DisputeBase.sol";
+import {Descent} from "./Descent.sol";
 import {Sizes} from "./libraries/Sizes.sol";
 
 /// @title The opener says where: pointers carry no proof but the bytes of the node, which are public
-abstract contract Pointing is DisputeBase, IDispute {
+abstract contract Pointing is Descent, IDispute {
     function pointStep(bytes32 disputeId, bytes32 expected, uint64 t) external {
         (Record storage d, Known storage f) = _enter(disputeId, expected);
         uint64 length = _segmentLength(d, f);

@@ -6,13 +6,13 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {IDispute} from "../interfaces/IDispute.sol";
 import {IJudge} from "../interfaces/IJudge.sol";
 import {Merkle} from "../libraries/Merkle.sol";
-import {DisputeBase} from "./DisputeBase.sol";
+import {Descent} from "./Descent.sol";
 import {Paths} from "./libraries/Paths.sol";
 import {Sizes} from "./libraries/Sizes.sol";
 import {Words} from "./libraries/Words.sol";
 
 /// @title New roots: each is linked to the level above by the solver and stored once per path
-abstract contract Posting is DisputeBase, IDispute, EIP712("Pinpoint", "1") {
+abstract contract Posting is Descent, IDispute, EIP712("Pinpoint", "1") {
     bytes32 private constant ROOT_TYPEHASH =
         keccak256("Root(bytes32 claimId,bytes32 path,bytes32 root)");
 

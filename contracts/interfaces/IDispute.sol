@@ -257,7 +257,6 @@ interface IDisputeTypes {
     error WrongKind(uint8 expected, uint8 got);
     error OperandNotEarlier(uint32 node, uint32 operand);
     error SourceOutOfRange(uint8 kind, uint32 index, uint32 count);
-    error UnknownSourceKind(uint8 kind);
 }
 
 /// @title The moves of a dispute that `Dispute` forwards to its second half
