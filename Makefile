@@ -77,10 +77,10 @@ lint: $(FULL) ## ruff (lint and format) and mypy
 	$(PY) -m mypy
 
 test: setup lint ## what a change must pass: lint, types, tests
-	$(PY) -m pytest -n $(JOBS) -m "not slow"
+	$(PY) -m pytest -n $(JOBS) --dist loadgroup -m "not slow"
 
 test-all: setup lint ## the same with the slow tests
-	$(PY) -m pytest -n $(JOBS)
+	$(PY) -m pytest -n $(JOBS) --dist loadgroup
 
 hardhat: $(NODE_DEV) ## compile with Hardhat and run the Solidity tests
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat compile

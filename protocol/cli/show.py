@@ -14,7 +14,7 @@ LEVELS = (
     ("trace", "node", "node {node} ({origin})"),
     ("state", "binding", "state tensor {binding} ({tensor})"),
     ("tensor", "element", "element {element}"),
-    ("fold", "term", "term {term}, {kind}"),
+    ("fold", "term", "{term}, {kind}"),
 )
 REACHED_BY = {
     "open": "log",

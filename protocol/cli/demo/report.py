@@ -36,7 +36,7 @@ class Place:
     binding: int | None = None
     tensor: str | None = None
     element: list[int] | None = None
-    term: list[int] | None = None
+    term: str | None = None
     kind: str | None = None
     solver_word: Word | None = None
     chain_word: Word | None = None
@@ -134,7 +134,8 @@ def find_place(reader: Reader, task: Task, record: DisputeRecord) -> Place:
         if "ElementPointed" in names:
             pointed["element"] = unravel(position.element, node.shape)
         if "TermPointed" in names:
-            pointed["term"] = unravel(position.term, node.domain)
+            at = unravel(position.term, node.domain)
+            pointed["term"] = f"term {at}" if at else "its only term"
             pointed["kind"] = _kind(node, task, position.kind)
     if record.judged:
         return Place(**pointed, **_judged(record.judged, task, position.node))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 
@@ -10,8 +11,11 @@ from rich.console import Console
 from protocol.cli.demo.report import ScenarioReport
 from protocol.cli.demo.table import print_table
 
+PLAIN_WIDTH = 100
+"""Columns of the tables where stdout is no terminal."""
+
 # stdout is the result, stderr the progress.
-out = Console(highlight=False)
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 err = Console(stderr=True, highlight=False)
 
 

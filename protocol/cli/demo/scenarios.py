@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from protocol.chain.market import ClaimPhase, TaskPhase
 from protocol.cli.demo import lies
 from protocol.cli.demo.attackers import Saboteur, false_accuser_hooks
 from protocol.cli.demo.report import ScenarioReport, report_dispute
-from protocol.cli.demo.world import OFFER, Stage, World
+from protocol.cli.demo.world import OFFER, TOKEN, Stage, World
 from protocol.dispute.state import DisputeState
 from protocol.training.task import Task
 from protocol.training.tensors import Tensor
@@ -64,7 +65,7 @@ def play(
         world = World(stage, Path(folder))
         requester = world.requester()
         world.solver("solver", conduct=scenario.conduct(task), progress=progress)
-        world.solver("rival", price=OFFER.max_reward)
+        world.solver("rival", price=800 * TOKEN)
         world.verifier("verifier 1")
         world.verifier("verifier 2")
         if scenario.attack is None:
@@ -108,7 +109,8 @@ def _report(scenario: Scenario, world: World, task: Task, task_id: bytes) -> Sce
         transactions=len(mined),
         gas=sum(entry.gas for entry in mined),
         refused=[
-            f"{entry.sender}: {entry.function} {entry.error}" for entry in world.ledger.refused()
+            f"{entry.sender}: {entry.function} {_short(entry.error)}"
+            for entry in world.ledger.refused()
         ],
         task={
             "task_id": f"0x{task_id.hex()}",
@@ -136,6 +138,11 @@ def _report(scenario: Scenario, world: World, task: Task, task_id: bytes) -> Sce
             for record in reader.disputes_of(claim_id)
         ],
     )
+
+
+def _short(error: str | None) -> str:
+    """A refusal without most of its long arguments."""
+    return re.sub(r"0x[0-9a-fA-F]{24,}", lambda found: found.group()[:10] + "…", error or "")
 
 
 # ------------------------------------------------------------------ demands beyond the solver's end
