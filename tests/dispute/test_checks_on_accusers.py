@@ -77,7 +77,7 @@ def play_on(game: Game) -> DisputeState:
     """The end of the game; a solver asked for what does not exist has nothing to show."""
     try:
         return game.play()
-    except (IndexError, ValueError, RecursionError):
+    except (IndexError, ValueError):
         game.expire()
         return game.position.state
 
@@ -101,12 +101,15 @@ def test_segment_beyond_the_last() -> None:
 def test_leaf_zero_of_the_log() -> None:
     game = Game(honest(), BELIEF, serving=NOTHING).open(0).until(S.PICK)
     children = game.model.situation(game.id).opened.children
-    honest_solver_loses_without(
-        game,
-        Pick(game.position.hash(), 0, children),
-        "SegmentOutOfRange",
-        check(bisection.pick, "SegmentOutOfRange"),
-    )
+    move = Pick(game.position.hash(), 0, children)
+    refused(game, move, "SegmentOutOfRange")
+    with pytest.MonkeyPatch.context() as patch:
+        without(patch, bisection.pick, "SegmentOutOfRange")
+        game.model.apply(game.id, move, CHALLENGER, game.tick())
+    # There is no segment 0: no root of it can be linked to the log.
+    assert (game.position.state, game.position.segment) == (S.NEED_SEGMENT, 0)
+    game.expire()
+    assert game.position.state is S.CHALLENGER_WON
 
 
 def test_step_beyond_the_segment() -> None:

@@ -7,9 +7,11 @@ loses the same dispute against an honest solver (I1, I2).
 from __future__ import annotations
 
 from collections.abc import Collection
+from random import Random
 
 import pytest
 
+from protocol.dispute.bounds import most_moves
 from protocol.dispute.state import DisputeState, Level
 from tests.dispute.games import BOND, CHALLENGER, CLAIM, EVERYTHING, NOTHING, SOLVER, Game
 from tests.dispute.matrix import CASES, Case, honest
@@ -25,12 +27,24 @@ def test_liar_is_convicted(case: Case, serving: Collection[Level]) -> None:
     if case.visible:
         assert segment in (0, case.segment)
     assert game.open(case.segment).play() is DisputeState.CHALLENGER_WON
+    facts = game.model.claims.facts_of(CLAIM)
+    assert game.position.turn <= most_moves(facts, chunks=3, terms=5), "I5"
     assert game.model.claims.fallen == {CLAIM: CHALLENGER}
     assert game.model.vault.credits[CHALLENGER] == 10 * BOND
     assert game.model.vault.burned == 0
     if case.judged:
         assert not game.refusals
         assert game.moves[-1] != "timeout"
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_liar_that_serves_some_levels_is_convicted(seed: int) -> None:
+    random = Random(seed)
+    case = random.choice(CASES)
+    serving = {level for level in Level if random.random() < 0.5}
+    game = Game(case.liar(), honest(case.config), serving=serving)
+    segment = random.choice((0, case.segment)) if case.visible else case.segment
+    assert game.open(segment).play() is DisputeState.CHALLENGER_WON
 
 
 @pytest.mark.parametrize("serving", SERVING.values(), ids=SERVING)
