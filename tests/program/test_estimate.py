@@ -1,0 +1,38 @@
+"""Estimates of a step: exact on a program small enough to count by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from protocol.program.estimate import estimate_step
+from protocol.program.node import Binding, OperandKind
+from tests.program import examples
+
+
+def test_estimate_of_the_example_counts_live_outputs_and_residents() -> None:
+    estimate = estimate_step(examples.program(), examples.DATA)
+    weights, product, counter, scatter, rows = 7 * 5 * 4, 4 * 5 * 4, 4, 3 * 4, 4 * 7 * 4
+    assert estimate.trace_bytes == weights + product + counter + scatter + rows
+    # weights die with the product; at the end product, counter, scatter and rows are live.
+    outputs = max(weights + product, product + counter + scatter + rows)
+    state, data = 4 * 7 * 4 + 4, 8
+    assert estimate.peak_bytes == outputs + state + data
+
+
+def test_estimate_counts_a_guarded_node_as_one_pass_over_its_terms() -> None:
+    program = examples.program()
+    free = replace(examples.scatter(), guards=())
+    unguarded = replace(program, nodes=(*program.nodes[:3], free, program.nodes[4]))
+    work = estimate_step(program, examples.DATA).work
+    assert estimate_step(unguarded, examples.DATA).work - work == (3 - 1) * 8 * 3
+
+
+def test_output_bound_as_state_stays_live_to_the_end() -> None:
+    program = examples.program()
+    bound = replace(
+        program,
+        bindings=(*program.bindings, Binding(OperandKind.NODE, 0, examples.F32, (7, 5))),
+    )
+    grown = estimate_step(bound, examples.DATA)
+    state, data = 4 * 7 * 4 + 4 + 7 * 5 * 4, 8
+    assert grown.peak_bytes == grown.trace_bytes + state + data, "nothing is freed before the end"
