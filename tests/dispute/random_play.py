@@ -17,6 +17,7 @@ from eth_account import Account
 from protocol.dispute import challenger, defender
 from protocol.dispute.bounds import most_moves
 from protocol.dispute.execution import Withheld
+from protocol.dispute.model import Record
 from protocol.dispute.moves import (
     CommitOpen,
     Move,
@@ -153,11 +154,18 @@ class RandomPlay:
         before = dict(twin.records)
         fallen = dict(twin.claims.fallen)
         old = twin.position(dispute) if dispute in before else None
+        viewed, deadline = twin.chain.clock(dispute, self.now)
+        over = viewed is not Side.NONE and self.now >= deadline
         try:
             twin.apply(dispute, move, sender, self.now)
-        except Refusal:
-            assert twin.records == before, "a refused move changes nothing"
+        except Refusal as refusal:
+            self._check_refusal(refusal.reason, before, over=over or viewed is Side.NONE)
             raise
+        if isinstance(move, PositionMove):
+            assert viewed is not Side.NONE, "I10: the view names who may move"
+            assert not over, "I10: the view says until when"
+        if isinstance(move, Timeout):
+            assert over or old is None or old.claim_id in fallen, "I10"
         for other, record in before.items():
             if other != dispute:
                 assert twin.records[other] is record, "I11: other disputes do not move"
@@ -180,6 +188,11 @@ class RandomPlay:
             assert not twin.claims.is_fallen(claim), "I1: an honest solver is never convicted"
         if is_final(new.state):
             self.outcomes[new.state] += 1
+
+    def _check_refusal(self, reason: str, before: dict[bytes, Record], *, over: bool) -> None:
+        assert self.twin.records == before, "a refused move changes nothing"
+        if reason == "DeadlinePassed":
+            assert over, "I10: the view gave time"
 
     @staticmethod
     def _check_opened(old: Position, move: Move) -> None:
