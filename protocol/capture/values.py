@@ -190,7 +190,10 @@ Emit = Callable[[FoldBuilder, Sequence[Value]], Value]
 
 @dataclass(eq=False)
 class Lazy:
-    """An elementwise expression over values that broadcast to its shape."""
+    """An elementwise expression over values that broadcast to its shape.
+
+    ``placed``: its body reads output coordinates, so that it only makes sense at its own shape.
+    """
 
     shape: Shape
     dtype: DType
@@ -198,10 +201,54 @@ class Lazy:
     arguments: tuple[Lowered, ...]
     origin: Origin
     operator: str
+    placed: bool = False
     stored: View | None = field(default=None)
+
+    def views(self) -> list[View] | None:
+        """The distinct views that the expression reads, broadcast to its shape.
+
+        None if a part of it is of another shape and not stored yet.
+        """
+        found: dict[View, None] = {}
+        for argument in self.arguments:
+            if isinstance(argument, Lazy) and argument.stored is None:
+                inner = argument.views() if argument.shape == self.shape else None
+                if inner is None:
+                    return None
+                found.update(dict.fromkeys(inner))
+            elif not isinstance(argument, Full):
+                view = argument.stored if isinstance(argument, Lazy) else argument
+                assert view is not None
+                found[view.expand(self.shape)] = None
+        return list(found)
 
 
 Lowered = View | Full | Lazy
+
+
+def reshaped(value: Lowered, shape: Shape) -> Lowered | None:
+    """``value`` under another shape in row-major order; None if a part of it needs a copy."""
+    if isinstance(value, Full):
+        return replace(value, shape=shape)
+    if isinstance(value, View):
+        return value.reshape(shape)
+    if value.stored is not None:
+        return value.stored.reshape(shape)
+    if value.placed:
+        return None
+    arguments: list[Lowered] = []
+    for argument in value.arguments:
+        if isinstance(argument, Lazy) and argument.stored is not None:
+            argument = argument.stored
+        if isinstance(argument, Lazy) and argument.shape != value.shape:
+            return None
+        if isinstance(argument, View):
+            argument = argument.expand(value.shape)
+        moved = reshaped(argument, shape)
+        if moved is None:
+            return None
+        arguments.append(moved)
+    return replace(value, shape=shape, arguments=tuple(arguments))
 
 
 def _merge(shape: Shape, strides: Shape) -> list[tuple[int, int]]:

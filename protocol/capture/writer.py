@@ -7,10 +7,10 @@ body and the gas of its judgement; else its largest part becomes a node first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from protocol.capture.errors import CaptureError, Origin
-from protocol.capture.values import Full, Lazy, Lowered, View
+from protocol.capture.values import Full, Lazy, Lowered, View, elements
 from protocol.program.body import Value
 from protocol.program.builder import Affine, BodyTooLarge, FoldBuilder
 from protocol.program.cost import TreeSizes, judgement_gas
@@ -20,6 +20,18 @@ from protocol.program.node import Node, Operand, OperandKind
 # Proof lengths are not known before the program is; these are the longest ones allowed.
 _LARGEST = TreeSizes(nodes=65_536, state=65_536, data=65_536)
 _GAS_CAP = 400_000
+
+
+CHEAP_INSTRUCTIONS = 4
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an expression of ``shape`` is evaluated; ``skip``: out of bounds skips the term."""
+
+    shape: tuple[int, ...]
+    coordinates: tuple[Affine, ...]
+    skip: bool = False
 
 
 class Writer:
@@ -85,21 +97,43 @@ class Writer:
         self.draws += 1
         return self.draws - 1
 
-    def emit(self, b: FoldBuilder, value: Lowered, seen: dict[int, Value] | None = None) -> Value:
-        """``value`` at the output coordinates of ``b``, broadcast to its shape."""
-        seen = {} if seen is None else seen
+    def emit(self, b: FoldBuilder, value: Lowered, place: Place | None = None) -> Value:
+        """``value`` at a place (default: the output coordinates of ``b``), broadcast to it."""
+        place = place or Place(b.shape, tuple(_outputs(b)))
+        return self._emit(b, value, place, {})
+
+    def _emit(self, b: FoldBuilder, value: Lowered, place: Place, seen: dict[int, Value]) -> Value:
         if isinstance(value, Full):
             return _constant(b, value)
-        if isinstance(value, Lazy) and value.stored is None and value.shape != b.shape:
-            self.view(value)  # computed once, not once per broadcast element
+        if isinstance(value, Lazy) and value.stored is None:
+            displaced = value.placed and place.coordinates != tuple(_outputs(b))
+            if value.shape != place.shape or displaced:
+                self.view(value)  # computed once, not once per broadcast element
         if isinstance(value, Lazy) and value.stored is None:
             if id(value) not in seen:
-                arguments = [self.emit(b, argument, seen) for argument in value.arguments]
+                arguments = [self._emit(b, part, place, seen) for part in value.arguments]
                 seen[id(value)] = value.emit(b, arguments)
             return seen[id(value)]
         view = value if isinstance(value, View) else value.stored
         assert view is not None
-        return view.expand(b.shape).load(b, _outputs(b))
+        return view.expand(place.shape).load(b, place.coordinates, skip=place.skip)
+
+    def is_cheap(self, value: Lazy) -> bool:
+        """Is computing ``value`` again in each consumer no more work than reading it back?
+
+        So it is for a few instructions on one tensor of its size, besides broadcast ones.
+        """
+        views = value.views()
+        if views is None:
+            return False
+        large = [
+            v for v in views if all(s for s, n in zip(v.strides, v.shape, strict=True) if n > 1)
+        ]
+        if len(large) > 1 or elements(value.shape) == 1:
+            return False
+        b = FoldBuilder(value.dtype, value.shape)
+        self.emit(b, value)
+        return len(b.steps) <= CHEAP_INSTRUCTIONS
 
     def _write(self, value: Lazy) -> View:
         b = FoldBuilder(value.dtype, value.shape)

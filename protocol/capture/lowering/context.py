@@ -21,6 +21,8 @@ aten = torch.ops.aten
 Rule = Callable[..., Any]
 RULES: dict[Any, Rule] = {}
 ELEMENTWISE: set[Any] = set()  # operators whose result may wait for its only consumer
+RESHAPES = {aten.view.default, aten._unsafe_view.default, aten.reshape.default}
+SUMS = {aten.sum.dim_IntList, aten.sum.default, aten.mean.dim, aten.mean.default}
 
 
 def lowers(*operators: Any, elementwise: bool = False) -> Callable[[Rule], Rule]:
@@ -87,9 +89,11 @@ class Context:
         check_affordable(node)
         return self.writer.add(node, self.origin, operator or self.operator)
 
-    def lazy(self, emit: Emit, *arguments: Lowered, shape: Shape, dtype: DType) -> Lazy:
+    def lazy(
+        self, emit: Emit, *arguments: Lowered, shape: Shape, dtype: DType, placed: bool = False
+    ) -> Lazy:
         """An elementwise expression with this node's origin."""
-        return Lazy(shape, dtype, emit, arguments, self.origin, self.operator)
+        return Lazy(shape, dtype, emit, arguments, self.origin, self.operator, placed)
 
     def float_full(self, value: float, shape: Shape = ()) -> Full:
         """A constant f32."""

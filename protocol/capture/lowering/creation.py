@@ -62,4 +62,4 @@ def _arange(ctx: Context, *arguments: Any, **_: Any) -> Lowered:
         value = b.iadd(place, b.i32(start))
         return b.i2f(value) if ctx.dtype().type is Type.F else value
 
-    return ctx.view(ctx.lazy(emit, shape=ctx.shape(), dtype=ctx.dtype()))
+    return ctx.view(ctx.lazy(emit, shape=ctx.shape(), dtype=ctx.dtype(), placed=True))

@@ -21,7 +21,14 @@ from protocol.capture.lowering import (  # noqa: F401 - importing them registers
     reductions,
     views,
 )
-from protocol.capture.lowering.context import ELEMENTWISE, RULES, Context, check_result
+from protocol.capture.lowering.context import (
+    ELEMENTWISE,
+    RESHAPES,
+    RULES,
+    SUMS,
+    Context,
+    check_result,
+)
 from protocol.capture.trace import JointGraph
 from protocol.capture.values import Lazy, Lowered, View
 from protocol.capture.writer import Writer
@@ -65,8 +72,10 @@ def lower_graph(
             values[node] = commit(getattr(graph.module, str(node.target)))
         else:
             values[node] = _lower(node, values, writer)
-            if isinstance(values[node], Lazy) and node not in waiting and node.users:
-                writer.view(values[node])
+            value = values[node]
+            needed = isinstance(value, Lazy) and node not in waiting and node.users
+            if needed and not writer.is_cheap(value):
+                writer.view(value)
     raise AssertionError("a traced graph ends with its outputs")
 
 
@@ -81,22 +90,27 @@ def _lower(node: GraphNode, values: dict[GraphNode, Any], writer: Writer) -> Any
     return rule(context, *arguments, **named)
 
 
-def _waiting(nodes: Sequence[GraphNode]) -> set[GraphNode]:
-    """Elementwise nodes whose users all end in one other elementwise node of the same shape.
+def _takes_in(user: GraphNode, shape: torch.Size) -> bool:
+    if user.target in SUMS or user.target in RESHAPES:
+        return True
+    return user.target in ELEMENTWISE and user.meta["val"].shape == shape
 
-    These are computed inside that node's body; all others become nodes of their own.
+
+def _waiting(nodes: Sequence[GraphNode]) -> set[GraphNode]:
+    """Elementwise nodes whose users all end in one other node that can take them in.
+
+    That is an elementwise node of the same shape, also behind a reshape, or a sum. These are
+    computed inside that node's body; all others become nodes of their own (unless cheap).
     """
     root: dict[GraphNode, GraphNode] = {}
     waiting: set[GraphNode] = set()
     for node in reversed(nodes):
         root[node] = node
-        if node.target not in ELEMENTWISE or not node.users:
+        if node.target not in ELEMENTWISE | RESHAPES or not node.users:
             continue
         shape = node.meta["val"].shape
         roots = {root[user] for user in node.users}
-        if len(roots) == 1 and all(
-            user.target in ELEMENTWISE and user.meta["val"].shape == shape for user in node.users
-        ):
+        if len(roots) == 1 and all(_takes_in(user, shape) for user in node.users):
             root[node] = roots.pop()
             waiting.add(node)
     return waiting

@@ -7,6 +7,7 @@ from typing import Any
 
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.values import Full, Lowered, View
+from protocol.program.body import Value
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType
 
@@ -111,12 +112,14 @@ def _index_put(
     return ctx.finish(b, b.add(b.acc, value))
 
 
-@lowers(aten.scatter.value, aten.scatter.src)
+@lowers(aten.scatter.value, aten.scatter.src, elementwise=True)
 def _scatter(ctx: Context, x: Lowered, dim: int, index: Lowered, source: Any) -> Lowered:
     """The last index that names an element wins; else the element keeps its value."""
     place = ctx.view(index)
     dim %= len(ctx.shape())
     _need_full_size(ctx, place, dim)
+    if place.shape[dim] == 1 and isinstance(source, int | float):
+        return _scatter_one(ctx, x, dim, place, float(source))
     b = FoldBuilder(ctx.dtype(), ctx.shape(), (place.shape[dim],))
     at = [b.out(i) for i in range(len(b.shape))]
     at[dim] = b.red(0)
@@ -128,6 +131,17 @@ def _scatter(ctx: Context, x: Lowered, dim: int, index: Lowered, source: Any) ->
     start = ctx.writer.emit(b, x if isinstance(x, Full) else ctx.view(x))
     before = b.select(b.not_(b.coordinate(len(b.shape))), start, b.acc)
     return ctx.finish(b, b.select(b.ieq(named, b.coordinate(dim)), value, before))
+
+
+def _scatter_one(ctx: Context, x: Lowered, dim: int, place: View, source: float) -> Lowered:
+    """A single index per line, as a loss has it: no reduction, so it can join its consumer."""
+    dtype = ctx.dtype()
+
+    def emit(b: FoldBuilder, v: Sequence[Value]) -> Value:
+        value = b.f32(source) if dtype is DType.F32 else b.i32(int(source))
+        return b.select(b.ieq(v[1], b.coordinate(dim)), value, v[0])
+
+    return ctx.lazy(emit, x, place, shape=ctx.shape(), dtype=ctx.dtype(), placed=True)
 
 
 @lowers(aten.scatter_add.default)

@@ -13,9 +13,10 @@ import torch
 
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.pointwise import cast
-from protocol.capture.values import STORED, Lowered, View, elements
+from protocol.capture.values import STORED, Lazy, Lowered, Shape, View, elements, reshaped
+from protocol.capture.writer import Place
 from protocol.program.body import Value
-from protocol.program.builder import Affine, FoldBuilder
+from protocol.program.builder import Affine, BodyTooLarge, FoldBuilder
 from protocol.program.isa import DType, Type
 
 LANES = 32
@@ -43,76 +44,83 @@ def keep_dims(view: View, dims: Sequence[int]) -> View:
     return view
 
 
-def float_sum(ctx: Context, view: View, dims: Sequence[int], minus: View | None = None) -> View:
-    """Sum over ``dims``; with ``minus`` (broadcastable) the sum of squared differences."""
-    other = None if minus is None else minus.expand(view.shape)
-    left = list(dims)
+def float_sum(ctx: Context, source: Lowered, dims: Sequence[int], square: bool = False) -> View:
+    """Sum over ``dims`` of the elements or of their squares.
+
+    A waiting expression is computed inside the first fold, unless that makes it too large.
+    """
+    if isinstance(source, Lazy) and source.stored is None:
+        try:
+            if source.views():
+                return _sum_runs(ctx, source, list(dims), square)
+        except BodyTooLarge:
+            pass
+    return _sum_runs(ctx, ctx.view(source), list(dims), square)
+
+
+def _sum_runs(ctx: Context, source: Lowered, left: list[int], square: bool) -> View:
+    """One run of neighbouring dimensions after the other, the last one first."""
     while left:
-        run = _last_run(view, left, other)
-        view, dim = _joined(view, run)
-        if other is not None:
-            other, _ = _joined(other, run)
+        run = _last_run(source, left)
+        joined = _try_join(source, run)
+        assert joined is not None
         left = left[: len(left) - len(run)]
-        smallest = min(
-            (s for s, n in zip(view.strides, view.shape, strict=True) if n > 1 and s), default=0
-        )
-        is_row = view.strides[dim] <= smallest
-        reduce_one = _sum_row if is_row else _sum_column
-        view = reduce_one(ctx, view, dim, other)
-        other = None
-    return view
+        reduce_one = _sum_row if _is_row(joined, run[0]) else _sum_column
+        source, square = reduce_one(ctx, joined, run[0], square), False
+    return ctx.view(source)
 
 
-def _last_run(view: View, left: list[int], other: View | None) -> list[int]:
+def _last_run(source: Lowered, left: list[int]) -> list[int]:
     """The longest tail of neighbouring dimensions that one affine coordinate can walk."""
     run = [left[-1]]
     for dim in reversed(left[:-1]):
-        if dim != run[0] - 1:
+        if dim != run[0] - 1 or _try_join(source, [dim, *run]) is None:
             break
-        longer = [dim, *run]
-        if _try_join(view, longer) is None:
-            break
-        if other is not None and _try_join(other, longer) is None:
-            break
-        run = longer
+        run = [dim, *run]
     return run
 
 
-def _try_join(view: View, run: list[int]) -> View | None:
+def _try_join(source: Lowered, run: list[int]) -> Lowered | None:
+    if len(run) == 1:
+        return source
     first, last = run[0], run[-1]
-    length = elements(view.shape[first : last + 1])
-    return view.reshape((*view.shape[:first], length, *view.shape[last + 1 :]))
+    length = elements(source.shape[first : last + 1])
+    return reshaped(source, (*source.shape[:first], length, *source.shape[last + 1 :]))
 
 
-def _joined(view: View, run: list[int]) -> tuple[View, int]:
-    joined = _try_join(view, run)
-    assert joined is not None
-    return joined, run[0]
+def _is_row(source: Lowered, dim: int) -> bool:
+    """Is ``dim`` the one along which the largest operand is contiguous?"""
+    views = [source] if isinstance(source, View) else getattr(source, "views", list)()
+    leader = max(views, key=lambda view: sum(1 for s in view.strides if s))
+    strides = [s for s, n in zip(leader.strides, leader.shape, strict=True) if n > 1 and s]
+    return bool(leader.strides[dim] <= min(strides, default=0))
 
 
 def _term(
-    b: FoldBuilder, view: View, other: View | None, at: Sequence[Affine], skip: bool
+    ctx: Context,
+    b: FoldBuilder,
+    source: Lowered,
+    at: Sequence[Affine],
+    square: bool,
+    skip: bool = False,
 ) -> Value:
-    x = view.load(b, at, skip=skip)
-    if other is None:
-        return b.add(b.acc, x)
-    difference = b.sub(x, other.load(b, at))
-    return b.fma(difference, difference, b.acc)
+    value = ctx.writer.emit(b, source, Place(source.shape, tuple(at), skip))
+    return b.fma(value, value, b.acc) if square else b.add(b.acc, value)
 
 
-def _sum_whole(ctx: Context, view: View, dim: int, other: View | None) -> View:
-    kept = view.shape[:dim] + view.shape[dim + 1 :]
-    b = FoldBuilder(DType.F32, kept, (view.shape[dim],))
+def _sum_whole(ctx: Context, source: Lowered, dim: int, square: bool = False) -> View:
+    kept = source.shape[:dim] + source.shape[dim + 1 :]
+    b = FoldBuilder(DType.F32, kept, (source.shape[dim],))
     at = [b.out(i) for i in range(len(kept))]
     at.insert(dim, b.red(0))
-    return ctx.finish(b, _term(b, view, other, at, skip=False))
+    return ctx.finish(b, _term(ctx, b, source, at, square))
 
 
-def _sum_row(ctx: Context, view: View, dim: int, other: View | None) -> View:
-    length = view.shape[dim]
-    kept = view.shape[:dim] + view.shape[dim + 1 :]
+def _sum_row(ctx: Context, source: Lowered, dim: int, square: bool = False) -> View:
+    length = source.shape[dim]
+    kept = source.shape[:dim] + source.shape[dim + 1 :]
     if length <= LANES:
-        return _sum_whole(ctx, view, dim, other)
+        return _sum_whole(ctx, source, dim, square)
     if length <= LONGEST_ROW:
         b = FoldBuilder(DType.F32, (*kept, LANES), (-(-length // LANES),))
         place = b.red(0) * LANES + b.out(len(kept))
@@ -124,21 +132,22 @@ def _sum_row(ctx: Context, view: View, dim: int, other: View | None) -> View:
         ragged = length % BLOCK != 0
     at = [b.out(i) for i in range(len(kept))]
     at.insert(dim, place)
-    lanes = ctx.finish(b, _term(b, view, other, at, skip=ragged))
-    sums = _sum_whole(ctx, lanes, len(lanes.shape) - 1, None)
-    return sums if len(sums.shape) == len(kept) else _sum_row(ctx, sums, len(kept), None)
+    lanes = ctx.finish(b, _term(ctx, b, source, at, square, skip=ragged))
+    sums = _sum_whole(ctx, lanes, len(lanes.shape) - 1)
+    return sums if len(sums.shape) == len(kept) else _sum_row(ctx, sums, len(kept))
 
 
-def _sum_column(ctx: Context, view: View, dim: int, other: View | None) -> View:
-    rows = view.shape[dim]
+def _sum_column(ctx: Context, source: Lowered, dim: int, square: bool = False) -> View:
+    rows = source.shape[dim]
     if rows <= ROWS_PER_BLOCK:
-        return _sum_whole(ctx, view, dim, other)
-    kept = view.shape[:dim] + view.shape[dim + 1 :]
+        return _sum_whole(ctx, source, dim, square)
+    kept = source.shape[:dim] + source.shape[dim + 1 :]
     b = FoldBuilder(DType.F32, (-(-rows // ROWS_PER_BLOCK), *kept), (ROWS_PER_BLOCK,))
     at = [b.out(1 + i) for i in range(len(kept))]
     at.insert(dim, b.out(0) * ROWS_PER_BLOCK + b.red(0))
-    partial = ctx.finish(b, _term(b, view, other, at, skip=rows % ROWS_PER_BLOCK != 0))
-    return _sum_column(ctx, partial, 0, None)
+    ragged = rows % ROWS_PER_BLOCK != 0
+    partial = ctx.finish(b, _term(ctx, b, source, at, square, skip=ragged))
+    return _sum_column(ctx, partial, 0)
 
 
 def plain_fold(
@@ -162,11 +171,11 @@ def _sum(ctx: Context, x: Lowered, dims: Any = None, keepdim: bool = False, **_:
         x = ctx.lazy(
             lambda b, v: cast(b, v[0], source, target), x, shape=x.shape, dtype=STORED[target]
         )
-    view = ctx.view(x)
-    over = reduced_dims(dims, len(view.shape))
+    over = reduced_dims(dims, len(x.shape))
     if STORED[target].type is Type.F:
-        result = float_sum(ctx, view, over)
+        result = float_sum(ctx, x, over)
     else:
+        view = ctx.view(x)
         result = plain_fold(ctx, view, over, DType.I32, 0, lambda b, acc, v: b.iadd(acc, v))
     return keep_dims(result, over) if keepdim else result
 
@@ -175,9 +184,8 @@ def _sum(ctx: Context, x: Lowered, dims: Any = None, keepdim: bool = False, **_:
 def _mean(ctx: Context, x: Lowered, dims: Any = None, keepdim: bool = False, **_: Any) -> Lowered:
     if ctx.argument_dtype(0) is not torch.float32:
         ctx.refuse("the mean of integers is not lowered; convert with .float()")
-    view = ctx.view(x)
-    over = reduced_dims(dims, len(view.shape))
-    return _divided(ctx, view, over, float_sum(ctx, view, over), 0, keepdim)
+    over = reduced_dims(dims, len(x.shape))
+    return _divided(ctx, x.shape, over, float_sum(ctx, x, over), 0, keepdim)
 
 
 @lowers(aten.var_mean.correction, aten.var.correction)
@@ -192,19 +200,22 @@ def _var_mean(
     """Two passes: the mean, then the sum of squared differences (exact for constant rows)."""
     view = ctx.view(x)
     over = reduced_dims(dims, len(view.shape))
-    mean = ctx.view(_divided(ctx, view, over, float_sum(ctx, view, over), 0, keepdim=True))
-    squares = float_sum(ctx, view, over, minus=mean)
+    mean = ctx.view(_divided(ctx, view.shape, over, float_sum(ctx, view, over), 0, keepdim=True))
+    centred = ctx.lazy(
+        lambda b, v: b.sub(v[0], v[1]), view, mean, shape=view.shape, dtype=DType.F32
+    )
+    squares = float_sum(ctx, centred, over, square=True)
     correction = 1 if correction is None else correction
-    variance = ctx.view(_divided(ctx, view, over, squares, correction, keepdim))
+    variance = ctx.view(_divided(ctx, view.shape, over, squares, correction, keepdim))
     if ctx.node.target is aten.var.correction:
         return variance
     return variance, mean if keepdim else mean.squeeze(over)
 
 
 def _divided(
-    ctx: Context, view: View, over: list[int], total: View, correction: float, keepdim: bool
+    ctx: Context, shape: Shape, over: list[int], total: View, correction: float, keepdim: bool
 ) -> Lowered:
-    count = elements([view.shape[dim] for dim in over])
+    count = elements([shape[dim] for dim in over])
     total = keep_dims(total, over) if keepdim else total
     divisor = ctx.float_full(float(count - correction))
     return ctx.lazy(
@@ -223,9 +234,7 @@ def _norm(
 ) -> Lowered:
     if order != 2:
         ctx.refuse(f"only the 2-norm is lowered, not order {order}; write it with abs and sum")
-    view = ctx.view(x)
-    over = reduced_dims(dims, len(view.shape))
-    zero = ctx.view(ctx.float_full(0.0))
-    total = float_sum(ctx, view, over, minus=zero)
+    over = reduced_dims(dims, len(x.shape))
+    total = float_sum(ctx, x, over, square=True)
     total = keep_dims(total, over) if keepdim else total
     return ctx.lazy(lambda b, v: b.sqrt(v[0]), total, shape=total.shape, dtype=DType.F32)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from protocol.capture.lowering.context import Context, aten, lowers
-from protocol.capture.values import Full, Lowered, View, elements
+from protocol.capture.values import Full, Lowered, View, elements, reshaped
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import MAX_LOADS, DType
 
@@ -67,8 +67,9 @@ def _expand(ctx: Context, x: Lowered, *_: Any, **__: Any) -> Lowered:
 
 @lowers(aten.view.default, aten._unsafe_view.default, aten.reshape.default)
 def _reshape(ctx: Context, x: Lowered, _: Sequence[int]) -> Lowered:
-    if isinstance(x, Full):
-        return replace(x, shape=ctx.shape())
+    pending = reshaped(x, ctx.shape())
+    if pending is not None:
+        return pending
     view = ctx.view(x)
     moved = view.reshape(ctx.shape())
     return ctx.writer.copy(view, ctx.shape(), ctx.origin) if moved is None else moved
