@@ -7,21 +7,20 @@ namespace pinpoint {
 namespace {
 
 constexpr int kCacheLineWords = 16;
-constexpr int kBufferWords = kBlock + kCacheLineWords;  // not a power of two: neighbours do not alias mod 4 KiB
-// Cuts [*first, *last) to the lanes t for which 0 <= value + t * step < size.
-void clip(int64_t value, int64_t step, int64_t size, int64_t* first, int64_t* last) {
-  if (step == 0) {
-    if (value < 0 || value >= size) *first = *last;
-    return;
+constexpr int kBufferWords = kBlock + kCacheLineWords;  // neighbours do not alias modulo 4 KiB
+constexpr int64_t kShortRun = 16;
+
+// Like BlockOps::count, for values that stay the same over many lanes.
+void count_long(uint32_t* lane, int64_t start, int64_t period, int64_t dim, int n) {
+  int64_t value = start / period % dim;
+  int64_t left = period - start % period;
+  for (int t = 0; t < n;) {
+    int length = static_cast<int>(std::min<int64_t>(n - t, left));
+    std::fill_n(lane + t, length, static_cast<uint32_t>(value));
+    t += length;
+    left = period;
+    if (++value == dim) value = 0;
   }
-  if (step < 0) {  // mirror: size-1-value rises by -step
-    value = size - 1 - value;
-    step = -step;
-  }
-  // value + t * step >= 0 from t = ceil(-value / step) on, and < size up to ceil((size - value) / step).
-  if (value < 0) *first = std::max(*first, (-value + step - 1) / step);
-  *last = std::min(*last, value >= size ? 0 : (size - value + step - 1) / step);
-  *first = std::min(*first, *last);
 }
 
 }  // namespace
@@ -57,7 +56,7 @@ Block::Block(const Plan& plan, const Space& space, const BlockOps& ops,
       sums.push_back(axis.coordinate_coef);
     }
     runs_.emplace_back(space, load.stride, sums);
-    if (!clipped || runs_.back().short_runs) {
+    if (!clipped || runs_.back().row < kShortRun) {
       clipped = false;
       runs_.back() = AffineRuns(space, load.stride);
     }
@@ -86,14 +85,10 @@ void Block::begin(int64_t start, int n) {
     int64_t dim = space_.dims[i];
     if (coordinate_needed_[c]) {
       uint32_t* lane = own_[node.first_coordinate() + c];
-      int64_t value = start / period % dim;
-      int64_t left = period - start % period;
-      for (int t = 0; t < n;) {
-        int length = static_cast<int>(std::min<int64_t>(n - t, left));
-        std::fill_n(lane + t, length, static_cast<uint32_t>(value));
-        t += length;
-        left = period;
-        if (++value == dim) value = 0;
+      if (period < kShortRun) {
+        ops_.count(lane, start, period, dim, n);
+      } else {
+        count_long(lane, start, period, dim, n);
       }
     }
     period *= dim;

@@ -45,6 +45,9 @@ struct BlockOps {
   void (*gather_u8)(uint32_t* destination, const uint8_t* source, const int32_t* offsets, int n);
   void (*gather_strided)(uint32_t* destination, const uint32_t* source, int64_t stride, int n);
 
+  // destination[t] = (start + t) / period % dim, for start + t below 2^31
+  void (*count)(uint32_t* destination, int64_t start, int64_t period, int64_t dim, int n);
+
   // Checked addresses. `narrow` tells that the coordinates fit an i32 (addresses always fit a u32),
   // which is the usual case and several times faster; values are then i32, else i64.
   // value[t] += coef * word[t]

@@ -181,6 +181,21 @@ static void gather_strided(uint32_t* destination, const uint32_t* source, int64_
   FOR_LANES(n) { destination[t] = source[t * stride]; }
 }
 
+static void count(uint32_t* destination, int64_t start, int64_t period, int64_t dim, int n) {
+  // Half a unit above an integer, a quotient stays 1/2 period away from the next one, which is more
+  // than the error of the reciprocal: the conversion truncates to the right number.
+  const double by_period = 1.0 / static_cast<double>(period);
+  const double by_dim = 1.0 / static_cast<double>(dim);
+  const int32_t first = static_cast<int32_t>(start);
+  const int32_t size = static_cast<int32_t>(dim);
+  FOR_LANES(n) {
+    double position = static_cast<double>(first + t) + 0.5;
+    int32_t row = static_cast<int32_t>(position * by_period);
+    int32_t turn = static_cast<int32_t>((static_cast<double>(row) + 0.5) * by_dim);
+    destination[t] = static_cast<uint32_t>(row - turn * size);
+  }
+}
+
 static void add_word(bool narrow, void* value, const uint32_t* word, int64_t coef, int n) {
   if (narrow) {
     uint32_t* sum = static_cast<uint32_t*>(value);

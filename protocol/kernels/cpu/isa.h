@@ -20,7 +20,7 @@
 #define PINPOINT_TABLE(name, isa)                                                              \
   {                                                                                            \
     name, isa::run, isa::chain, isa::blend, isa::gather, isa::gather_u8, isa::gather_strided,  \
-        isa::add_word, isa::shift, isa::check_axis, isa::pick, isa::pick_u8, isa::canonicalise,            \
+        isa::count, isa::add_word, isa::shift, isa::check_axis, isa::pick, isa::pick_u8, isa::canonicalise,            \
         isa::narrow_u8, isa::tile, isa::kRows, isa::kColumns                                   \
   }
 

@@ -4,6 +4,20 @@
 #include <cstring>
 
 namespace pinpoint {
+namespace {
+
+constexpr int kMaxWidth = 32;      // lines of a panel
+constexpr int64_t kWorthRuns = 8;  // lines from which finding the bounds of a run pays
+
+std::vector<const int64_t*> checked_coefficients(const Node& node, const Plan& plan, int load) {
+  std::vector<const int64_t*> coefficients;
+  for (int a : plan.loads[load].checked_axes) {
+    coefficients.push_back(node.loads[load].axes[a].coordinate_coef);
+  }
+  return coefficients;
+}
+
+}  // namespace
 
 Offsets offsets_of(const Node& node, const std::vector<int>& coordinates, const int64_t* stride) {
   Offsets offsets{0};
@@ -37,6 +51,9 @@ Factor::Factor(const Node& node, const Plan& plan, int load, const void* operand
       lines_(offsets_of(node, lines, plan.loads[load].stride)),
       depth_(offsets_of(node, depth, plan.loads[load].stride)),
       runs_(contiguous_runs(lines_)),
+      runs_by_line_(Space(node, lines), plan.loads[load].stride,
+                    checked_coefficients(node, plan, load)),
+      by_runs_(runs_by_line_.row >= kWorthRuns),
       ops_(ops) {
   for (int a : plan.loads[load].checked_axes) {
     const Axis& axis = node.loads[load].axes[a];
@@ -44,6 +61,7 @@ Factor::Factor(const Node& node, const Plan& plan, int load, const void* operand
     checked_.push_back({&axis, offsets_of(node, batch, coef), offsets_of(node, lines, coef),
                         offsets_of(node, depth, coef), {}});
     const Offsets& values = checked_.back().lines;
+    by_runs_ = by_runs_ && axis.divisor == 1;
     if (narrow_) checked_.back().narrow_lines.assign(values.begin(), values.end());
   }
 }
@@ -80,34 +98,77 @@ void Factor::pack_plain(float* destination, const float* source, const int64_t* 
 void Factor::pack_checked(float* destination, int64_t batch, int64_t first, int64_t count,
                           int width, int64_t k, int64_t depth) const {
   const int step = kBlock / width * width;  // whole panels at a time
+  AffineRuns runs = runs_by_line_;
   for (int64_t start = 0; start < count; start += step) {
     int n = static_cast<int>(std::min<int64_t>(step, count - start));
+    if (by_runs_) runs.begin(first + start, n);
     for (int64_t term = 0; term < depth; ++term) {
-      uint32_t address[kBlock];  // modulo 2^32: exact where the load is in bounds
-      uint32_t in_bounds[kBlock];
-      int64_t value[kBlock];
-      uint32_t words[kBlock + 2 * kLanes] = {};
-      int64_t base = constant_ + batch_[batch] + depth_[k + term];
-      for (int t = 0; t < n; ++t) {
-        address[t] = static_cast<uint32_t>(base + lines_[first + start + t]);
+      uint32_t words[kBlock + kMaxWidth] = {};
+      if (by_runs_) {
+        clip_lines(words, runs, batch, k + term);
+      } else {
+        pick_lines(words, batch, first + start, n, k + term);
       }
-      std::fill_n(in_bounds, n, 1u);
-      for (const Checked& checked : checked_) {
-        const Axis& axis = *checked.axis;
-        int64_t scalar = axis.constant + checked.batch[batch] + checked.depth[k + term];
-        const void* line = &checked.lines[first + start];
-        if (narrow_) line = &checked.narrow_lines[first + start];
-        ops_.shift(narrow_, value, line, scalar, n);
-        ops_.check_axis(narrow_, value, axis.divisor, axis.size, axis.stride, address, in_bounds,
-                        n);
-      }
-      ops_.pick(words, reinterpret_cast<const uint32_t*>(operand_), address, in_bounds, fill_, n);
       for (int t = 0; t < n; t += width) {
         float* panel = destination + (start + t) * depth;
         std::memcpy(panel + term * width, words + t, sizeof(float) * width);
       }
     }
   }
+}
+
+void Factor::clip_lines(uint32_t* words, const AffineRuns& runs, int64_t batch, int64_t k) const {
+  const uint32_t* operand = reinterpret_cast<const uint32_t*>(operand_);
+  const size_t axes = checked_.size();
+  uint64_t base = static_cast<uint64_t>(constant_ + batch_[batch] + depth_[k]);
+  uint64_t distance = static_cast<uint64_t>(runs.inner);  // modulo 2^64, as in Block::load_clipped
+  int64_t value[kMaxAxes];
+  for (size_t i = 0; i < axes; ++i) {
+    const Checked& checked = checked_[i];
+    value[i] = checked.axis->constant + checked.batch[batch] + checked.depth[k];
+    distance += checked.axis->stride * static_cast<uint64_t>(runs.inner_values[i]);
+  }
+  for (size_t r = 0; r < runs.runs.size(); ++r) {
+    const AffineRuns::Run& run = runs.runs[r];
+    int64_t first = 0;
+    int64_t last = run.length;
+    uint64_t address = base + static_cast<uint64_t>(run.address);
+    for (size_t i = 0; i < axes; ++i) {
+      int64_t coordinate = value[i] + runs.values[r * axes + i];
+      clip(coordinate, runs.inner_values[i], checked_[i].axis->size, &first, &last);
+      address += checked_[i].axis->stride * static_cast<uint64_t>(coordinate);
+    }
+    uint32_t* to = words + run.lane;
+    for (int64_t t = 0; t < first; ++t) to[t] = fill_;
+    if (last > first) {
+      const uint32_t* from = operand + (address + distance * first);
+      const int64_t inner = static_cast<int64_t>(distance);
+      if (inner == 1) {
+        std::memcpy(to + first, from, sizeof(uint32_t) * (last - first));
+      } else {
+        for (int64_t t = first; t < last; ++t) to[t] = from[(t - first) * inner];
+      }
+    }
+    for (int64_t t = last; t < run.length; ++t) to[t] = fill_;
+  }
+}
+
+void Factor::pick_lines(uint32_t* words, int64_t batch, int64_t first, int n, int64_t k) const {
+  uint32_t address[kBlock];  // modulo 2^32: exact where the load is in bounds
+  uint32_t in_bounds[kBlock];
+  int64_t value[kBlock];
+  int64_t base = constant_ + batch_[batch] + depth_[k];
+  for (int t = 0; t < n; ++t) address[t] = static_cast<uint32_t>(base + lines_[first + t]);
+  std::fill_n(in_bounds, n, 1u);
+  for (const Checked& checked : checked_) {
+    const Axis& axis = *checked.axis;
+    int64_t scalar = axis.constant + checked.batch[batch] + checked.depth[k];
+    const void* line = &checked.lines[first];
+    if (narrow_) line = &checked.narrow_lines[first];
+    ops_.shift(narrow_, value, line, scalar, n);
+    ops_.check_axis(narrow_, value, axis.divisor, axis.size, axis.stride, address, in_bounds, n);
+  }
+  ops_.pick(words, reinterpret_cast<const uint32_t*>(operand_), address, in_bounds, fill_, n);
 }
 
 }  // namespace pinpoint

@@ -5,6 +5,7 @@
 
 #include "block_ops.h"
 #include "plan.h"
+#include "runs.h"
 
 namespace pinpoint {
 
@@ -41,13 +42,18 @@ class Factor {
                   int64_t depth) const;
   void pack_checked(float* destination, int64_t batch, int64_t first, int64_t count, int width,
                     int64_t k, int64_t depth) const;
+  // The words of consecutive lines at one term, with the bounds found per run or per line.
+  void clip_lines(uint32_t* words, const AffineRuns& runs, int64_t batch, int64_t k) const;
+  void pick_lines(uint32_t* words, int64_t batch, int64_t first, int n, int64_t k) const;
 
   const float* operand_;
   uint32_t fill_;
   int64_t constant_;
   bool narrow_;
   Offsets batch_, lines_, depth_;
-  std::vector<int32_t> runs_;
+  std::vector<int32_t> runs_;  // of lines_
+  AffineRuns runs_by_line_;
+  bool by_runs_;
   std::vector<Checked> checked_;
   const BlockOps& ops_;
 };

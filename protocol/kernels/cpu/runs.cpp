@@ -6,6 +6,8 @@ namespace pinpoint {
 namespace {
 
 constexpr int64_t kShortRun = 16;
+constexpr size_t kTableEnough = 4 * kBlock;  // most blocks then need one piece of the table
+constexpr int64_t kTableMost = 1 << 16;
 constexpr int kMaxChannels = 1 + kMaxAxes;
 
 }  // namespace
@@ -48,14 +50,51 @@ AffineRuns::AffineRuns(const Space& space, const int64_t* stride_of_coordinate,
   for (int channel = 1; channel < channels_; ++channel) {
     inner_values.push_back(stride(channel, dims_.size() - 1));
   }
-  short_runs = dims_.size() > 1 && dims_.back() < kShortRun;
-  scattered = short_runs && channels_ == 1;
+  row = dims_.back();
+  scattered = channels_ == 1 && dims_.size() > 1 && row < kShortRun;
+  if (scattered) make_table();
+}
+
+void AffineRuns::make_table() {
+  table_.assign(1, 0);
+  table_from_ = dims_.size();
+  while (table_from_ > 0 && table_.size() < kTableEnough &&
+         static_cast<int64_t>(table_.size()) * dims_[table_from_ - 1] <= kTableMost) {
+    --table_from_;
+    std::vector<int32_t> next;
+    next.reserve(table_.size() * dims_[table_from_]);
+    for (int64_t i = 0; i < dims_[table_from_]; ++i) {
+      int32_t base = static_cast<int32_t>(i * strides_[table_from_]);
+      for (int32_t offset : table_) next.push_back(base + offset);
+    }
+    table_ = std::move(next);
+  }
+}
+
+void AffineRuns::scatter(int64_t start, int n) {
+  const int64_t period = static_cast<int64_t>(table_.size());
+  for (int lane = 0; lane < n;) {
+    int64_t rest = start / period;
+    const int64_t first = start % period;
+    int32_t base = 0;
+    for (size_t i = table_from_; i-- > 0; rest /= dims_[i]) {
+      base += static_cast<int32_t>(rest % dims_[i] * strides_[i]);
+    }
+    const int length = static_cast<int>(std::min<int64_t>(n - lane, period - first));
+    for (int t = 0; t < length; ++t) offsets[lane + t] = base + table_[first + t];
+    lane += length;
+    start += length;
+  }
 }
 
 void AffineRuns::begin(int64_t start, int n) {
   runs.clear();
   values.clear();
   lanes = n;
+  if (scattered) {
+    scatter(start, n);
+    return;
+  }
   int64_t at[kMaxCoordinates];
   int64_t sum[kMaxChannels] = {};
   const int last = static_cast<int>(dims_.size()) - 1;
@@ -71,14 +110,8 @@ void AffineRuns::begin(int64_t start, int n) {
   }
   for (int lane = 0; lane < n;) {
     int length = static_cast<int>(std::min<int64_t>(n - lane, dims_[last] - at[last]));
-    if (scattered) {
-      for (int t = 0; t < length; ++t) {
-        offsets[lane + t] = static_cast<int32_t>(sum[0] + t * inner);
-      }
-    } else {
-      runs.push_back({sum[0], lane, length});
-      values.insert(values.end(), sum + 1, sum + channels_);
-    }
+    runs.push_back({sum[0], lane, length});
+    values.insert(values.end(), sum + 1, sum + channels_);
     lane += length;
     if (lane == n) break;
     // The run ended a row: go to the start of the next one.
@@ -91,6 +124,21 @@ void AffineRuns::begin(int64_t start, int n) {
       at[i] = 0;
     }
   }
+}
+
+void clip(int64_t value, int64_t step, int64_t size, int64_t* first, int64_t* last) {
+  if (step == 0) {
+    if (value < 0 || value >= size) *first = *last;
+    return;
+  }
+  if (step < 0) {  // mirror: size-1-value rises by -step
+    value = size - 1 - value;
+    step = -step;
+  }
+  // value + t * step >= 0 from t = ceil(-value / step) on, and < size up to ceil((size - value) / step).
+  if (value < 0) *first = std::max(*first, (-value + step - 1) / step);
+  *last = std::min(*last, value >= size ? 0 : (size - value + step - 1) / step);
+  *first = std::min(*first, *last);
 }
 
 }  // namespace pinpoint

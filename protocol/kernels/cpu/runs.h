@@ -36,8 +36,8 @@ class AffineRuns {
   int lanes;
   int64_t inner;                      // distance of neighbouring lanes within a run
   std::vector<int64_t> inner_values;  // ... of the further sums
-  bool scattered;                     // short runs: use offsets (not if there are further sums)
-  bool short_runs;
+  bool scattered;  // short runs: there are offsets instead (never with further sums)
+  int64_t row;                        // lanes of a whole run
   int32_t offsets[kBlock];
 
  private:
@@ -45,9 +45,18 @@ class AffineRuns {
     return strides_[dimension * channels_ + channel];
   }
 
+  void make_table();
+  void scatter(int64_t start, int n);
+
   int channels_;  // the address, then the further sums
   std::vector<int64_t> dims_;
   std::vector<int64_t> strides_;  // [dimension][channel]
+  // Short runs only: the offsets of the points of the last dimensions, which repeat.
+  std::vector<int32_t> table_;
+  size_t table_from_ = 0;  // first dimension that the table covers
 };
+
+// Cuts [*first, *last) to the lanes t for which 0 <= value + t * step < size.
+void clip(int64_t value, int64_t step, int64_t size, int64_t* first, int64_t* last);
 
 }  // namespace pinpoint
