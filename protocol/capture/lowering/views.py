@@ -8,7 +8,7 @@ from typing import Any
 
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.values import Full, Lowered, View, elements, reshaped
-from protocol.program.builder import FoldBuilder
+from protocol.program.builder import BodyTooLarge, FoldBuilder
 from protocol.program.isa import MAX_LOADS, DType
 
 
@@ -140,14 +140,24 @@ def _cat(ctx: Context, parts: Sequence[Lowered], dim: int = 0) -> Lowered:
     """The raw words of loads that are 0 outside their part, or-ed: exact for every word."""
     views = [ctx.view(part) for part in parts]
     dim %= len(ctx.shape())
-    while len(views) > MAX_LOADS:
-        views = [_join(ctx, views[i : i + MAX_LOADS], dim) for i in range(0, len(views), MAX_LOADS)]
-    return _join(ctx, views, dim)
+    return _join_tree(ctx, views, dim)
+
+
+def _join_tree(ctx: Context, views: list[View], dim: int) -> View:
+    """One node, or halves and their union where one would be too large to judge."""
+    if len(views) == 1:
+        return views[0]
+    if len(views) <= MAX_LOADS:
+        try:
+            return _join(ctx, views, dim)
+        except BodyTooLarge:
+            pass
+    middle = len(views) // 2
+    halves = [_join_tree(ctx, part, dim) for part in (views[:middle], views[middle:])]
+    return _join(ctx, halves, dim)
 
 
 def _join(ctx: Context, views: list[View], dim: int) -> View:
-    if len(views) == 1:
-        return views[0]
     shape = list(views[0].shape)
     shape[dim] = sum(view.shape[dim] for view in views)
     b = FoldBuilder(views[0].dtype, shape)
