@@ -24,7 +24,8 @@ dispute_app = typer.Typer(help="Disputes.", no_args_is_help=True)
 app.add_typer(task_app, name="task")
 app.add_typer(dispute_app, name="dispute")
 
-DEFAULT_RECORD = Path("pinpoint-demo.json")
+DEFAULT_RECORD = Path(typer.get_app_dir("pinpoint")) / "demo.json"
+"""The report of the last demo, which `task show` and `dispute show` read."""
 
 RecordOption = Annotated[
     Path, typer.Option("--record", help="A report that `pinpoint demo --json` wrote.")
@@ -41,8 +42,8 @@ def demo(
         list[str] | None, typer.Option("--only", help="Play only this player; may be repeated.")
     ] = None,
     json_file: Annotated[
-        Path, typer.Option("--json", help="Where to write the machine-readable report.")
-    ] = DEFAULT_RECORD,
+        Path | None, typer.Option("--json", help="Also write the machine-readable report here.")
+    ] = None,
 ) -> None:
     """Sell, train and check a real run on the embedded chain, honestly and with every liar."""
     from protocol.cli.demo.run import UnknownPlayer, run_demo
@@ -52,8 +53,12 @@ def demo(
     except UnknownPlayer as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
-    json_file.write_text(json.dumps([report.to_json() for report in reports], indent=1) + "\n")
-    typer.echo(f"report written to {json_file}", err=True)
+    text = json.dumps([report.to_json() for report in reports], indent=1) + "\n"
+    DEFAULT_RECORD.parent.mkdir(parents=True, exist_ok=True)
+    for file in (DEFAULT_RECORD, json_file):
+        if file is not None:
+            file.write_text(text)
+            typer.echo(f"report written to {file}", err=True)
     if not all(report.ok for report in reports):
         raise typer.Exit(1)
 

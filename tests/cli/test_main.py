@@ -19,7 +19,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*PINPOINT, *arguments],
         cwd=cwd,
-        env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin", "COLUMNS": "120"},
+        env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin", "HOME": str(cwd), "COLUMNS": "120"},
         capture_output=True,
         text=True,
         timeout=200,
@@ -104,3 +104,9 @@ def test_help_answers_without_loading_torch_or_web3(tmp_path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(root)}, check=False
     )
     assert done.returncode == 0
+
+
+def test_show_without_a_record_reads_the_last_demo(record) -> None:
+    done = run("dispute", "show", "--player", "one-ulp", cwd=record.parent)
+    assert done.returncode == 0, "the demo ran with this folder as its home"
+    assert "1 ulp apart" in done.stdout
