@@ -107,8 +107,11 @@ class ContentStore:
     def _read(self, kind: str, name: bytes, max_bytes: int) -> bytes:
         path = self._path(kind, name)
         try:
+            size = self._fs.size(path)  # None where the file system does not know
+            # A read takes memory for all that it asks for: ask for no more than there is.
+            most = max_bytes if size is None else min(size, max_bytes)
             with self._fs.open(path, "rb") as file:
-                data: bytes = file.read(max_bytes + 1)
+                data: bytes = file.read(most + 1)
         except FileNotFoundError as error:
             raise ContentMissing(f"no {kind} {name.hex()} in {self._root}") from error
         except OSError as error:
