@@ -7,21 +7,34 @@ before use.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from protocol.chain.market import Terms
-from protocol.program.canonical import MalformedBytes, decode_program
-from protocol.program.manifest import MAX_MANIFEST_BYTES, Manifest, ManifestError
+from protocol.program.canonical import decode_program
+from protocol.program.manifest import MAX_MANIFEST_BYTES, Manifest
 from protocol.program.node import TensorSpec
 from protocol.storage import ContentMissing, ContentStore, ContentWrong
-from protocol.training.task import Task, TaskError
+from protocol.training.task import MANIFEST, Task
 from protocol.training.tensors import Tensor
+
+log = logging.getLogger(__name__)
+
+
+MAX_TASK_BYTES: Final = 1 << 36
+"""Most bytes of state and data that an agent fetches for a stranger, unless it says otherwise."""
 
 
 class TaskRefused(ValueError):
     """A posted task that an agent will not touch; the message says why."""
+
+
+class TaskUnreachable(TaskRefused):
+    """A task whose files are not to be had now; they may be later."""
 
 
 def publish_task(store: ContentStore, task: Task) -> None:
@@ -42,21 +55,66 @@ def publish_tensors(
     store.put_leaves(leaves)
 
 
-def fetch_task(store: ContentStore, terms: Terms) -> Task:
-    """The task that ``terms`` name, validated. TaskRefused when anything is missing or wrong."""
+def fetch_task(
+    store: ContentStore,
+    terms: Terms,
+    keep: Path | None = None,
+    most_bytes: int = MAX_TASK_BYTES,
+) -> Task:
+    """The task that ``terms`` name, validated.
+
+    Args:
+        store: where the files are.
+        terms: as posted.
+        keep: a folder for an own copy, which is used from then on: a requester that takes its
+            files away again must not be able to stop whoever relied on them.
+        most_bytes: refuse a task with more bytes of state and data than this.
+
+    Raises:
+        TaskUnreachable: a file is missing or is not what its name says.
+        TaskRefused: the task is invalid, too large, or not that of the terms.
+    """
+    kept = None if keep is None else _load_kept(keep, terms)
+    if kept is not None:
+        return kept
     try:
         manifest = Manifest.from_bytes(store.get(terms.manifest_root, MAX_MANIFEST_BYTES))
         _compare(terms, manifest)
+        size = sum(spec.nbytes for spec in (*manifest.state, *manifest.data))
+        if size > most_bytes:
+            raise TaskRefused(f"state and data have {size} bytes, at most {most_bytes} are fetched")
         leaves = store.get_leaves(manifest.program_root)
         program = decode_program(leaves, manifest.nodes)
         state = fetch_tensors(store, manifest.initial_state_root, manifest.state)
         data = fetch_tensors(store, manifest.data_root, manifest.data) if manifest.data else []
         task = Task(manifest, program, tuple(state), tuple(data))
         task.check()
+    except TaskRefused:
+        raise
     except (ContentMissing, ContentWrong) as error:
-        raise TaskRefused(f"the task's files are not to be had: {error}") from error
-    except (ManifestError, MalformedBytes, TaskError, ValueError) as error:
+        raise TaskUnreachable(f"the task's files are not to be had: {error}") from error
+    except ValueError as error:  # of manifest, bytes, tensors or program: each says what and where
         raise TaskRefused(f"the task is not valid: {error}") from error
+    if keep is not None:
+        task.save(keep)
+    return task
+
+
+def _load_kept(folder: Path, terms: Terms) -> Task | None:
+    """The own copy, if it is whole and of these terms."""
+    if not (folder / MANIFEST).exists():
+        return None
+    try:
+        task = Task.load(folder)
+    except ValueError as error:
+        log.warning("the own copy in %s is damaged, fetching the task again: %s", folder, error)
+        return None
+    if task.manifest.root != terms.manifest_root:
+        raise TaskRefused(
+            f"{folder} holds the task 0x{task.manifest.root.hex()}, the terms name "
+            f"0x{terms.manifest_root.hex()}: choose another folder"
+        )
+    _compare(terms, task.manifest)
     return task
 
 

@@ -1,7 +1,7 @@
 """What each role owes a task now: pure functions of what a reader shows. No I/O.
 
-A duty is the name of a market function; TRAIN leads to ``submit``. ``None`` means: nothing to do
-until the chain changes or time passes.
+A duty is the name of a contract's function, except CHECK, whose result decides between two.
+``None`` means: nothing to do until the chain changes or time passes.
 """
 
 from __future__ import annotations
@@ -24,27 +24,53 @@ class Duty(Enum):
     VOID = "void"
     TRAIN = "submit"
     EXPIRE = "expire"
-    RECLAIM_BID = "reclaim"
+    REOPEN = "reopen"
+    REFUND = "refund"
     DRAW = "draw"
-    CHECK = "attest"
+    CHECK = "check"
+    ACCUSE = "commitOpen"
+    ATTEST = "attest"
     FINALISE = "finalise"
     COLLECT_FEE = "collectFee"
-    REFUND = "refund"
 
 
-def solver_duty(task: TaskView, me: str, *, committed: bool, revealed: bool) -> Duty | None:
-    """What a solver owes a task. ``committed``, ``revealed``: of its own bid in this round."""
-    if task.phase is TaskPhase.BIDDING and not committed:
+class Bid(Enum):
+    """A sealed bid as the market holds it. NONE: none was made, or it is closed."""
+
+    NONE = 0
+    COMMITTED = 1
+    REVEALED = 2
+
+
+class Verdict(Enum):
+    """What a verifier's re-execution said of a claim."""
+
+    AGREED = "agreed"
+    FALSE = "false"
+    UNDECIDED = "undecided"
+
+
+def solver_duty(task: TaskView, me: str, bid: Bid) -> Duty | None:
+    """What a solver owes a task. ``bid``: its own in this round."""
+    if task.phase is TaskPhase.BIDDING and bid is Bid.NONE:
         return Duty.COMMIT_BID
-    if task.phase is TaskPhase.REVEALING and committed and not revealed:
+    if task.phase is TaskPhase.REVEALING and bid is Bid.COMMITTED:
         return Duty.REVEAL_BID
-    if task.phase is TaskPhase.DECIDABLE and committed and task.reveals > 0:
+    if task.phase is TaskPhase.DECIDABLE and bid is not Bid.NONE and task.reveals > 0:
         return Duty.ASSIGN
     if task.phase is TaskPhase.RUNNING and task.solver == me:
         return Duty.TRAIN
-    if task.phase >= TaskPhase.RUNNING and task.solver != me and committed:
-        return Duty.RECLAIM_BID
     return None
+
+
+def is_bid_free(task: TaskView, me: str, round_: int, bid: Bid) -> bool:
+    """Whether the stake behind a bid of ``round_`` waits to be taken back.
+
+    A winner's bid is closed when its round ends; so what is left of earlier rounds has lost.
+    """
+    if bid is Bid.NONE:
+        return False
+    return round_ < task.round or (task.phase >= TaskPhase.RUNNING and task.solver != me)
 
 
 def claim_duty(claim: ClaimView, block_number: int, *, drawn: bool) -> Duty | None:
@@ -67,23 +93,46 @@ def _is_drawable(claim: ClaimView, block_number: int) -> bool:
     )
 
 
-def requester_duty(task: TaskView) -> Duty | None:
-    """What a requester owes its task."""
+def requester_duty(task: TaskView, rounds: int = 1) -> Duty | None:
+    """What a requester owes its task. ``rounds``: how many rounds of bidding it wants at most."""
     if task.phase is TaskPhase.DECIDABLE:
         return Duty.ASSIGN if task.reveals > 0 else Duty.VOID
     if task.phase is TaskPhase.OVERDUE:
         return Duty.EXPIRE
+    if task.phase is TaskPhase.VACANT and task.round + 1 < rounds:
+        return Duty.REOPEN
     if task.phase in (TaskPhase.VACANT, TaskPhase.LAPSED):
         return Duty.REFUND
     return None
 
 
-def verifier_duty(claim: ClaimView, me: str, *, checked: bool, attested: bool) -> Duty | None:
-    """What a drawn verifier owes a claim. ``checked``: its verdict is in its journal."""
-    if me not in claim.verifiers:
-        return None
-    if claim.phase is ClaimPhase.WINDOW and not checked:
-        return Duty.CHECK
-    if claim.phase is ClaimPhase.FINALISED and attested:
+def verifier_duty(
+    claim: ClaimView,
+    me: str,
+    verdict: Verdict | None,
+    *,
+    checks: bool,
+    attested: bool,
+    collected: bool,
+) -> Duty | None:
+    """What a verifier owes a claim.
+
+    Args:
+        claim: as it stands.
+        me: the verifier.
+        verdict: of its re-execution; None before.
+        checks: whether it re-runs claims that it was not drawn for.
+        attested: whether it has attested.
+        collected: whether its fee was paid.
+    """
+    drawn = me in claim.verifiers
+    if claim.phase is ClaimPhase.WINDOW and (drawn or checks):
+        if verdict is None:
+            return Duty.CHECK
+        if verdict is Verdict.FALSE:
+            return Duty.ACCUSE
+        if verdict is Verdict.AGREED and drawn and not attested:
+            return Duty.ATTEST
+    if claim.phase is ClaimPhase.FINALISED and attested and not collected:
         return Duty.COLLECT_FEE
     return None

@@ -1,18 +1,21 @@
 """What an agent sees of the chain: tasks, claims and disputes, read from views and events.
 
 A reader changes nothing. Events are read once each: a cursor remembers the last block, so that the
-cost of watching does not grow with what is finished.
+cost of watching does not grow with what is finished. Where the chain has replaced that block, all
+events are read again: rare, and simpler to trust than undoing some of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 from eth_typing import BlockNumber
 
-from protocol.agents.duties import BLOCKHASHES
-from protocol.chain.market import ClaimView, TaskView, Terms
+from protocol.agents.book import Book, DisputeRecord
+from protocol.agents.duties import BLOCKHASHES, Bid
+from protocol.chain.market import ClaimView, TaskView
 from protocol.dispute.situation import Opened, Situation
 from protocol.dispute.state import (
     ZERO_ROOT,
@@ -33,47 +36,34 @@ if TYPE_CHECKING:
 
     from protocol.chain.deployment import Deployment
 
+__all__ = ["Book", "DisputeRecord", "Reader"]
 
-@dataclass
-class DisputeRecord:
-    """A dispute with what its openings have shown so far."""
+log = logging.getLogger(__name__)
 
-    dispute_id: bytes
-    claim_id: bytes
-    opener: str
-    opened_segment: int
-    revealed: tuple[bytes, ...] = ()
-    chunk: bytes | None = None
-    leaf: bytes | None = None
-    tensor_root: bytes | None = None
-    judged: dict[str, Any] = field(default_factory=dict)
-    closed: DisputeState | None = None
-    beneficiary: str | None = None
-    last_state: DisputeState = DisputeState.NONE  # before it was closed
-    history: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+BLOCKS_PER_QUERY: Final = 5_000
+"""Most blocks whose events are asked for at once: public nodes refuse more."""
 
-
-@dataclass
-class Book:
-    """Everything seen so far."""
-
-    tasks: dict[bytes, tuple[Terms, str]] = field(default_factory=dict)
-    claims: dict[bytes, bytes] = field(default_factory=dict)  # claim -> task
-    disputes: dict[bytes, DisputeRecord] = field(default_factory=dict)
-    commitments: set[bytes] = field(default_factory=set)  # of openings, opened or not
-    drawn: set[bytes] = field(default_factory=set)  # claims
-    fallen: dict[bytes, dict[str, Any]] = field(default_factory=dict)
+CATCH_UP_TRIES: Final = 5
 
 
 class Reader:
-    """Reads one deployment. Cheap to share between agents of one process."""
+    """Reads one deployment. Cheap to share between agents of one process.
 
-    def __init__(self, deployment: Deployment) -> None:
+    Args:
+        deployment: what is read.
+        first_block: no event of the deployment is older.
+    """
+
+    def __init__(self, deployment: Deployment, first_block: int = 0) -> None:
         self._deployment = deployment
         self._chain = deployment.chain
-        self._watched = (deployment.market, deployment.claims, deployment.dispute)
-        self._next_block = 0
-        self._cached_block = -1
+        self._watched = {
+            contract.address: contract
+            for contract in (deployment.market, deployment.claims, deployment.dispute)
+        }
+        self._first_block = first_block
+        self._cursor: tuple[int, bytes] | None = None  # number and hash of the last block entered
+        self._viewed = b""  # hash of the block that the cached views are of
         self._views: dict[tuple[Any, ...], Any] = {}
         self._book = Book()
 
@@ -99,6 +89,13 @@ class Reader:
             self._deployment.market, "bidCommitment", task_id, round_, bidder, price, salt
         )
         return commitment
+
+    def bid(self, task_id: bytes, round_: int, bidder: str) -> Bid:
+        """A bid as the market holds it; NONE also after it was closed."""
+        commitment, revealed = self._call(self._deployment.market, "bidOf", task_id, round_, bidder)
+        if revealed:
+            return Bid.REVEALED
+        return Bid.NONE if commitment == ZERO_ROOT else Bid.COMMITTED
 
     def is_draw_over(self, claim_id: bytes, claim: ClaimView) -> bool:
         """Whether verifiers were drawn, or none can be drawn any more."""
@@ -170,80 +167,65 @@ class Reader:
 
     def disputes_of(self, claim_id: bytes) -> list[DisputeRecord]:
         """Disputes of a claim in the order of opening."""
-        return [d for d in self.book.disputes.values() if d.claim_id == claim_id]
+        return self.book.disputes_of(claim_id)
 
     def _call(self, contract: Contract, function: str, *arguments: Any) -> Any:
         """A view at the latest block; views of one block are asked for once."""
-        latest = self.block_number()
-        if latest != self._cached_block:
+        _, latest = self._head()
+        if latest != self._viewed:
             self._views.clear()
-            self._cached_block = latest
+            self._viewed = latest
         key = (contract.address, function, arguments)
         if key not in self._views:
             self._views[key] = self._chain.call(contract.functions[function](*arguments))
         return self._views[key]
 
+    def _head(self) -> tuple[int, bytes]:
+        """Number and hash of the latest block."""
+        block = self._chain.w3.eth.get_block("latest")
+        return block["number"], bytes(block["hash"])
+
     def _catch_up(self) -> None:
-        latest = self._chain.w3.eth.block_number
-        if latest < self._next_block:
+        """Enter the events since the cursor; from the first block if its block is gone."""
+        for _ in range(CATCH_UP_TRIES):
+            head = self._head()
+            if head == self._cursor:
+                return
+            if self._cursor is not None and not self._is_on_chain(self._cursor, head[0]):
+                log.warning("block %d was replaced: reading all events again", self._cursor[0])
+                self._cursor, self._book = None, Book()
+            first = self._first_block if self._cursor is None else self._cursor[0] + 1
+            events = list(self._events(first, head[0]))
+            # Events of two branches must not mix: count them only if nothing moved meanwhile.
+            latest = self._head()
+            if latest != head and not self._is_on_chain(head, latest[0]):
+                continue
+            for name, args in events:
+                self._book.enter(name, args)
+            self._cursor = head
             return
-        for contract in self._watched:
+        raise ConnectionError(
+            f"the chain's latest block changed {CATCH_UP_TRIES} times while its events were read: "
+            "the node is not in sync; use another one or wait"
+        )
+
+    def _is_on_chain(self, block: tuple[int, bytes], latest: int) -> bool:
+        """Whether a block seen before is still part of the chain of height ``latest``."""
+        number, known = block
+        if number > latest:
+            return False
+        return bytes(self._chain.w3.eth.get_block(number)["hash"]) == known
+
+    def _events(self, first: int, last: int) -> Iterator[tuple[str, Any]]:
+        for start in range(first, last + 1, BLOCKS_PER_QUERY):
             logs = self._chain.w3.eth.get_logs(
                 {
-                    "address": contract.address,
-                    "fromBlock": BlockNumber(self._next_block),
-                    "toBlock": BlockNumber(latest),
+                    "address": list(self._watched),
+                    "fromBlock": BlockNumber(start),
+                    "toBlock": BlockNumber(min(last, start + BLOCKS_PER_QUERY - 1)),
                 }
             )
-            for log in logs:
-                event = self._decode(contract, log)
+            for entry in logs:
+                event = self._deployment.decode_event(self._watched[entry["address"]], entry)
                 if event is not None:
-                    self._enter(event["event"], event["args"])
-        self._next_block = latest + 1
-
-    def _decode(self, contract: Contract, log: Any) -> Any:
-        return self._deployment.decode_event(contract, log)
-
-    def _enter(self, name: str, args: Any) -> None:
-        book = self._book
-        if name == "TaskPosted":
-            book.tasks[args["taskId"]] = (Terms(*_flat(args["terms"])), args["uri"])
-        elif name == "ClaimSubmitted":
-            book.claims[args["claimId"]] = args["taskId"]
-        elif name == "VerifiersDrawn":
-            book.drawn.add(args["claimId"])
-        elif name == "ClaimFallen":
-            book.fallen[args["claimId"]] = dict(args)
-        elif name == "OpeningCommitted":
-            book.commitments.add(args["commitment"])
-        elif name == "CommitmentReclaimed":
-            book.commitments.discard(args["commitment"])
-        elif name == "DisputeOpened":
-            book.disputes[args["disputeId"]] = DisputeRecord(
-                args["disputeId"], args["claimId"], args["opener"], args["segment"]
-            )
-        elif "disputeId" in args and args["disputeId"] in book.disputes:
-            _enter_dispute(book.disputes[args["disputeId"]], name, args)
-
-
-def _enter_dispute(record: DisputeRecord, name: str, args: Any) -> None:
-    if name == "Revealed":
-        record.revealed = tuple(args["children"])
-    elif name == "ChunkOpened":
-        record.chunk = args["chunk"]
-    elif name == "TermOpened":
-        record.leaf = args["leaf"]
-    elif name in ("TensorOpened", "FoldPosted"):
-        record.tensor_root = args["tensorRoot"]
-    elif name in ("BindingJudged", "ArithmeticJudged", "LoadJudged"):
-        record.judged = {"judged": name, **dict(args)}
-    elif name == "DisputeClosed":
-        record.closed = DisputeState(args["state"])
-        record.beneficiary = args["beneficiary"]
-    if name == "Turned" and DisputeState(args["state"]) < DisputeState.SOLVER_WON:
-        record.last_state = DisputeState(args["state"])
-    record.history.append((name, dict(args)))
-
-
-def _flat(struct: Any) -> tuple[Any, ...]:
-    return tuple(struct.values()) if hasattr(struct, "values") else tuple(struct)
+                    yield event["event"], event["args"]

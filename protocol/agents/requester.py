@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
+from protocol.agents.attempts import Attempts
 from protocol.agents.bundle import fetch_tensors, publish_task
-from protocol.agents.duties import Duty, requester_duty
+from protocol.agents.duties import requester_duty
 from protocol.agents.reader import Reader
 from protocol.agents.sender import Sender
 from protocol.chain.market import ClaimPhase, TaskPhase, Terms
@@ -36,12 +38,23 @@ class Offer:
 
 
 class Requester:
-    """Posts tasks of one account and looks after them. ``tick`` does what is due now."""
+    """Posts tasks of one account and looks after them. ``tick`` does what is due now.
 
-    def __init__(self, reader: Reader, sender: Sender, store: ContentStore) -> None:
+    Args:
+        reader: what is on the chain.
+        sender: the account.
+        store: where tasks are published and results fetched from.
+        rounds: of bidding at most, if solvers fail; then the escrow is taken back.
+    """
+
+    def __init__(
+        self, reader: Reader, sender: Sender, store: ContentStore, rounds: int = 1
+    ) -> None:
         self._reader = reader
         self._sender = sender
         self._store = store
+        self._rounds = rounds
+        self._attempts = Attempts(reader.now)
 
     def post(self, task: Task, offer: Offer) -> bytes:
         """Publish and post a task; its id. Raises Reverted."""
@@ -50,20 +63,22 @@ class Requester:
         known = set(self._reader.book.tasks)
         uri = f"sha256:{task.manifest.root.hex()}"
         self._sender.market("post", terms.to_tuple(), uri)
-        (task_id,) = set(self._reader.book.tasks) - known
-        return task_id
+        book = self._reader.book
+        # Somebody else may have posted since.
+        own = [t for t, who in book.requesters.items() if who == self._sender.account]
+        return next(t for t in own if t not in known and book.tasks[t] == (terms, uri))
 
     def tick(self) -> bool:
         """Do the first thing that is due for a task of this account; whether there was one."""
-        for task_id in list(self._reader.book.tasks):
-            view = self._reader.task(task_id)
-            if view.requester != self._sender.account:
-                continue
-            duty = requester_duty(view)
-            if duty in (Duty.ASSIGN, Duty.VOID, Duty.EXPIRE, Duty.REFUND):
-                self._sender.market(duty.value, task_id)
-                return True
-        return False
+        own = [t for t, who in self._reader.book.requesters.items() if who == self._sender.account]
+        return any(self._attempts.make(task_id, partial(self._drive, task_id)) for task_id in own)
+
+    def _drive(self, task_id: bytes) -> bool:
+        duty = requester_duty(self._reader.task(task_id), self._rounds)
+        if duty is None:
+            return False
+        self._sender.market(duty.value, task_id)
+        return True
 
     def result(self, task: Task, task_id: bytes) -> list[Tensor]:
         """The final state of a finalised task, checked against the claim's result root.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Transaction:
-    """One transaction that was mined, or (``error``) refused in simulation and never sent."""
+    """One transaction: mined, or (``error``) refused; in simulation, unless it was ``sent``."""
 
     sender: str
     contract: str
@@ -24,6 +24,7 @@ class Transaction:
     gas: int
     dispute_id: bytes | None = None
     error: str | None = None
+    sent: bool = True
 
 
 @dataclass
@@ -102,13 +103,15 @@ class Sender:
         dispute_id: bytes | None = None,
     ) -> None:
         call = contract.functions[function](*arguments)
+        sent = False
         try:
             # A refusal costs nothing in a simulation; sent, it would cost gas and maybe the clock.
             self._chain.call(call, self.account)
+            sent = True
             receipt = self._chain.send(call, self.account)
         except Reverted as refusal:
             self._ledger.entries.append(
-                Transaction(self._name, where, function, 0, dispute_id, str(refusal))
+                Transaction(self._name, where, function, 0, dispute_id, str(refusal), sent)
             )
             raise
         self._ledger.entries.append(

@@ -1,22 +1,26 @@
 """The solver: bids, trains, reports, submits, serves its leaves, defends its claim.
 
 ``tick`` does the first thing that is due and returns; it can be called again at any time, also
-after the process was killed: what it must remember is in the journal and in the run's folder.
+after the process was killed: what it must remember is in the journal and in the run's folder, all
+else is read from the chain. Nothing that a stranger posts makes it raise.
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from protocol.agents.bundle import TaskRefused, fetch_task
+from protocol.agents.appraisal import Rate, require_enough_time
+from protocol.agents.attempts import Attempts
+from protocol.agents.bids import Bids
+from protocol.agents.bundle import TaskRefused, TaskUnreachable, fetch_task
 from protocol.agents.conduct import HONEST, Conduct
 from protocol.agents.duties import Duty, claim_duty, solver_duty
-from protocol.agents.journal import Journal
-from protocol.agents.reader import DisputeRecord, Reader
+from protocol.agents.journal import Journal, SecondRootError
+from protocol.agents.reader import Reader
 from protocol.agents.sender import Sender
 from protocol.agents.served import Publisher
 from protocol.chain.market import TaskView, Terms
@@ -37,10 +41,10 @@ from protocol.training.trainer import Progress, Trainer
 log = logging.getLogger(__name__)
 
 LOG_PATH = b"log"
-BID_SALT = "bid salt"
-BID_REVEALED = "bid revealed"
 REFUSED = "task refused"
 RETRY_SECONDS = 30
+RACES = {"StalePosition", "WrongState", "ClaimNotDisputable", "DeadlinePassed"}
+"""Refusals of a right move: somebody was first, or time was."""
 
 
 @dataclass
@@ -62,10 +66,12 @@ class Solver:
         sender: the account.
         journal: its memory, of this chain.
         store: where tasks are fetched from and leaves served.
-        folder: for checkpoints.
+        folder: for checkpoints and its own copies of tasks.
         price: token wei that it asks for a task; None: it does not bid.
         conduct: how it behaves; honest by default.
         progress: called after each training step.
+        executor: computes the nodes.
+        rate: what this machine does in a second; tasks that allow it too little time are refused.
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class Solver:
         conduct: Conduct = HONEST,
         progress: Callable[[Progress], None] | None = None,
         executor: Executor | None = None,
+        rate: Rate | None = None,
     ) -> None:
         self._reader = reader
         self._sender = sender
@@ -89,8 +96,10 @@ class Solver:
         self._conduct = conduct
         self._progress = progress
         self._executor = executor or Executor()
+        self._rate = rate or Rate()
+        self._bids = Bids(reader, sender, journal)
+        self._attempts = Attempts(reader.now)
         self._runs: dict[bytes, Run] = {}
-        self._retry_at: dict[bytes, int] = {}
 
     @property
     def account(self) -> str:
@@ -100,17 +109,21 @@ class Solver:
     def tick(self) -> bool:
         """Do the first thing that is due; whether there was one."""
         book = self._reader.book
-        for claim_id in list(book.claims):
-            if self._reader.facts(claim_id).solver == self.account and self._mind(claim_id):
+        claims = [c for c in book.claims if book.solvers[c] == self.account]
+        for claim_id in claims:
+            if claim_id not in book.finalised and self._mind(claim_id):
                 return True
-        return any(self._work(task_id, terms) for task_id, (terms, _) in list(book.tasks.items()))
+        return any(
+            self._attempts.make(task_id, partial(self._work, task_id, terms))
+            for task_id, (terms, _) in list(book.tasks.items())
+        )
 
     def run_of(self, task_id: bytes) -> Run:
         """The run of a task, with its checkpoints. TaskRefused if the task is not to be had."""
         if task_id not in self._runs:
             terms, _ = self._reader.book.tasks[task_id]
-            task = fetch_task(self._store, terms)
             folder = self._folder / task_id.hex()
+            task = fetch_task(self._store, terms, folder / "task")
             checkpoints = CheckpointFolder(task, folder)
             execution = self._conduct.commit(
                 Replay(task, checkpoints, self._executor, self._conduct.hooks)
@@ -123,23 +136,11 @@ class Solver:
 
     def _work(self, task_id: bytes, terms: Terms) -> bool:
         view = self._reader.task(task_id)
-        key = task_id + view.round.to_bytes(4, "big")
-        salt = self._journal.recall(BID_SALT, key)
-        duty = solver_duty(
-            view,
-            self.account,
-            committed=salt is not None,
-            revealed=self._journal.recall(BID_REVEALED, key) is not None,
-        )
-        match duty:
-            case Duty.COMMIT_BID:
-                return self._commit_bid(task_id, key, terms)
+        match solver_duty(view, self.account, self._bids.state(task_id, view.round)):
+            case Duty.COMMIT_BID if self._bid(task_id, terms, view):
+                return True
             case Duty.REVEAL_BID:
-                assert salt is not None, "a committed bid has its salt in the journal"
-                price = self._price(terms)
-                assert price is not None, "the price of a committed bid is still known"
-                self._sender.market("revealBid", task_id, price, salt)
-                self._journal.remember(BID_REVEALED, key, b"1")
+                self._bids.reveal(task_id, view)
                 return True
             case Duty.ASSIGN:
                 self._sender.market("assign", task_id)
@@ -147,31 +148,39 @@ class Solver:
             case Duty.TRAIN:
                 self._train(task_id, view)
                 return True
-            case Duty.RECLAIM_BID:
-                if self._journal.recall("bid reclaimed", key) is not None:
-                    return False
-                self._sender.market("reclaim", task_id, view.round, self.account)
-                self._journal.remember("bid reclaimed", key, b"1")
-                return True
-        return False
+        return self._bids.reclaim(task_id, view)
 
-    def _commit_bid(self, task_id: bytes, key: bytes, terms: Terms) -> bool:
+    def _bid(self, task_id: bytes, terms: Terms, view: TaskView) -> bool:
+        """Bid, if this solver wants to and can; whether it did. Raises TaskUnreachable."""
         price = self._price(terms)
-        if price is None or self._journal.recall(REFUSED, task_id) is not None:
+        # A price above the maximum would be refused after the deposit is locked.
+        if price is None or not 0 <= price <= terms.max_reward:
+            return False
+        if self._journal.recall(REFUSED, task_id) is not None:
             return False
         try:
-            self.run_of(task_id)
+            self._appraise(task_id, terms)
+        except TaskUnreachable:
+            raise
         except TaskRefused as refusal:
             log.warning("task 0x%s refused: %s", task_id.hex(), refusal)
             self._journal.remember(REFUSED, task_id, str(refusal).encode())
             return False
-        view = self._reader.task(task_id)
         if self._reader.credit(self.account) < view.required_stake + view.deposit:
             return False
-        salt = self._journal.remember(BID_SALT, key, secrets.token_bytes(32))
-        commitment = self._reader.bid_commitment(task_id, view.round, self.account, price, salt)
-        self._sender.market("commitBid", task_id, commitment)
+        self._bids.commit(task_id, view, price)
         return True
+
+    def _appraise(self, task_id: bytes, terms: Terms) -> None:
+        """TaskRefused unless this solver can do and defend the task."""
+        lost = self._reader.book.fallen_claims_of(task_id, self.account)
+        if lost:
+            raise TaskRefused(
+                f"this solver's claim 0x{lost[0].hex()} on the task fell: its files, its machine "
+                "or its connection failed, and would cost another stake"
+            )
+        task = self.run_of(task_id).task
+        require_enough_time(task.program, task.manifest.state, terms, self._rate)
 
     def _train(self, task_id: bytes, view: TaskView) -> None:
         """One checkpoint interval further, with a report; the submission after the last one."""
@@ -198,10 +207,8 @@ class Solver:
         tree = MerkleTree(leaves)
         size = len(leaves)
         old = view.reported_size
-        key = task_id + view.round.to_bytes(4, "big")
-        self._journal.bind_root(key, LOG_PATH, tree.root)
-        if self._conduct.serves:
-            run.publisher.publish_log()
+        self._stand_for(task_id, task_id + view.round.to_bytes(4, "big"), LOG_PATH, tree.root)
+        self._serve(run.publisher.publish_log)
         self._sender.market(
             "submit",
             task_id,
@@ -215,10 +222,15 @@ class Solver:
     # ------------------------------------------------------------------ claims
 
     def _mind(self, claim_id: bytes) -> bool:
-        claim = self._reader.claim(claim_id)
         for record in self._reader.disputes_of(claim_id):
-            if record.closed is None and self._defend(record):
+            answer = partial(self._defend, record.dispute_id)
+            if record.closed is None and self._attempts.make(record.dispute_id, answer):
                 return True
+        return self._attempts.make(claim_id, partial(self._push, claim_id))
+
+    def _push(self, claim_id: bytes) -> bool:
+        """Draw or finalise."""
+        claim = self._reader.claim(claim_id)
         block = self._reader.block_number()
         duty = claim_duty(claim, block, drawn=self._reader.is_draw_over(claim_id, claim))
         if duty is None:
@@ -226,59 +238,68 @@ class Solver:
         self._sender.claims(duty.value, claim_id)
         return True
 
-    def _defend(self, record: DisputeRecord) -> bool:
-        side, deadline = self._reader.clock(record.dispute_id)
+    def _defend(self, dispute_id: bytes) -> bool:
+        side, deadline = self._reader.clock(dispute_id)
         now = self._reader.now()
         if side is Side.OPENER and now >= deadline:
-            self._sender.play(Timeout(), record.dispute_id)
+            self._sender.play(Timeout(), dispute_id)
             return True
         if side is not Side.SOLVER or now >= deadline:
             return False
-        if now < self._retry_at.get(record.dispute_id, 0):
-            return False
-        situation = self._reader.situation(record.dispute_id)
+        situation = self._reader.situation(dispute_id)
         if not self._conduct.answers(situation.position):
             return False
         run = self.run_of(situation.facts.task_id)
         move = defender.next_move(situation, run.prover)
         if move is None:
             return False
-        self._stand_for(situation.position, move)
-        if self._conduct.serves:
-            _publish(run.publisher, situation.position, move)
+        self._prepare(situation.facts.task_id, run, situation.position, move)
         try:
-            self._sender.play(move, record.dispute_id)
+            self._sender.play(move, dispute_id)
         except Reverted as refusal:
+            if refusal.name in RACES:
+                raise
             # Only a liar has no move that the contract takes; an honest one would want to know.
-            log.error(
-                "dispute 0x%s: %s refused: %s", record.dispute_id.hex(), move.function, refusal
-            )
-            self._retry_at[record.dispute_id] = now + RETRY_SECONDS
+            log.error("dispute 0x%s: %s refused: %s", dispute_id.hex(), move.function, refusal)
+            self._attempts.postpone(dispute_id, RETRY_SECONDS)
             return False
         return True
 
-    def _stand_for(self, position: Position, move: PositionMove) -> None:
-        """Write a new root into the journal before it leaves the process."""
+    def _prepare(self, task_id: bytes, run: Run, position: Position, move: PositionMove) -> None:
+        """Write a new root into the journal before it leaves the process, and serve its leaves.
+
+        The challenger then needs no bisection.
+        """
+        p, publisher = position, run.publisher
         if isinstance(move, PostSegment):
-            path, root = segment_path(position.segment), move.segment_root
+            path, root = segment_path(p.segment), move.segment_root
+            publish = partial(publisher.publish_segment, p.segment)
         elif isinstance(move, PostTrace):
-            path, root = trace_path(position.step), move.trace_root
+            path, root = trace_path(p.step), move.trace_root
+            publish = partial(publisher.publish_trace, p.step)
         elif isinstance(move, PostFold):
-            path = fold_path(position.step, position.node, position.element)
-            root = move.fold_root
+            path, root = fold_path(p.step, p.node, p.element), move.fold_root
+            publish = partial(publisher.publish_fold, p.step, p.node, p.element)
         else:
             return
-        self._journal.bind_root(position.claim_id, path, root)
+        self._stand_for(task_id, p.claim_id, path, root)
+        self._serve(publish)
 
+    def _stand_for(self, task_id: bytes, claim: bytes, path: bytes, root: bytes) -> None:
+        """Bind the journal to a root. SecondRootError; the next attempt computes all again."""
+        try:
+            self._journal.bind_root(claim, path, root)
+        except SecondRootError:
+            self._runs.pop(task_id).checkpoints.close()
+            raise
 
-def _publish(publisher: Publisher, position: Position, move: PositionMove) -> None:
-    """Serve what a posted root commits to; the challenger then needs no bisection."""
-    try:
-        if isinstance(move, PostSegment):
-            publisher.publish_segment(position.segment)
-        elif isinstance(move, PostTrace):
-            publisher.publish_trace(position.step)
-        elif isinstance(move, PostFold):
-            publisher.publish_fold(position.step, position.node, position.element)
-    except Withheld:
-        return
+    def _serve(self, publish: Callable[[], None]) -> None:
+        """Put leaves where others find them. A store that fails must not cost the stake."""
+        if not self._conduct.serves:
+            return
+        try:
+            publish()
+        except Withheld:
+            return
+        except Exception:
+            log.warning("leaves are not served", exc_info=True)

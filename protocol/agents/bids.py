@@ -1,0 +1,61 @@
+"""An account's sealed bids: the secret is in the journal, everything else on the chain.
+
+The salt and the price are written before the commitment is sent. Whether a bid was committed,
+revealed or taken back is read from the market each time: a killed agent cannot be wrong about it.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from protocol.agents.duties import Bid, is_bid_free
+from protocol.agents.journal import Journal
+from protocol.agents.reader import Reader
+from protocol.agents.sender import Sender
+from protocol.chain.market import TaskView
+
+BID = "bid"
+
+
+class Bids:
+    """Commits, reveals and takes back bids of one account."""
+
+    def __init__(self, reader: Reader, sender: Sender, journal: Journal) -> None:
+        self._reader = reader
+        self._sender = sender
+        self._journal = journal
+
+    def state(self, task_id: bytes, round_: int) -> Bid:
+        """The account's bid in a round. Without its secret it cannot be used: NONE."""
+        if self._journal.recall(BID, _key(task_id, round_)) is None:
+            return Bid.NONE
+        return self._reader.bid(task_id, round_, self._sender.account)
+
+    def commit(self, task_id: bytes, view: TaskView, price: int) -> None:
+        """Seal a bid of ``price`` token wei, or the one that was decided on before."""
+        secret = secrets.token_bytes(32) + price.to_bytes(32, "big")
+        secret = self._journal.remember(BID, _key(task_id, view.round), secret)
+        salt, price = secret[:32], int.from_bytes(secret[32:], "big")
+        account = self._sender.account
+        commitment = self._reader.bid_commitment(task_id, view.round, account, price, salt)
+        self._sender.market("commitBid", task_id, commitment)
+
+    def reveal(self, task_id: bytes, view: TaskView) -> None:
+        """Open this round's bid."""
+        secret = self._journal.recall(BID, _key(task_id, view.round))
+        assert secret is not None, "a bid whose state is not NONE has its secret in the journal"
+        price = int.from_bytes(secret[32:], "big")
+        self._sender.market("revealBid", task_id, price, secret[:32])
+
+    def reclaim(self, task_id: bytes, view: TaskView) -> bool:
+        """Take back one stake that did not win, of any round; whether there was one."""
+        for round_ in range(view.round + 1):
+            bid = self.state(task_id, round_)
+            if is_bid_free(view, self._sender.account, round_, bid):
+                self._sender.market("reclaim", task_id, round_, self._sender.account)
+                return True
+        return False
+
+
+def _key(task_id: bytes, round_: int) -> bytes:
+    return task_id + round_.to_bytes(4, "big")

@@ -1,0 +1,187 @@
+"""Re-executes claims: finds what is false in them, and knows the truth in the disputes that follow.
+
+An accusation needs two executions that agree: with another instruction set and thread count, on
+what is false and on what it should be (trap X16). A machine that is not to be relied on says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocol.agents.bundle import fetch_task, fetch_tensors
+from protocol.agents.reader import Reader
+from protocol.agents.served import StoreServed
+from protocol.dispute import challenger
+from protocol.dispute.proofs import Prover
+from protocol.dispute.state import ClaimFacts
+from protocol.kernels.executor import Executor, instruction_sets
+from protocol.storage import ContentMissing, ContentStore, ContentWrong
+from protocol.training.checkpoints import CheckpointError
+from protocol.training.hooks import Hooks
+from protocol.training.replay import Replay
+from protocol.training.task import Task
+from protocol.training.tensors import Tensor
+
+
+class UnsureError(RuntimeError):
+    """This machine cannot tell whether a claim is false."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an execution has against a claim.
+
+    Attributes:
+        segment: the first false one; 0: the log is withheld.
+        root: what this execution has instead: the state root at the segment's end, or its log.
+    """
+
+    segment: int
+    root: bytes
+
+    def __str__(self) -> str:
+        """For messages."""
+        what = f"segment {self.segment}" if self.segment else "the log"
+        return f"{what} should end in 0x{self.root.hex()}"
+
+
+class Checker:
+    """Re-executes what it is asked for.
+
+    Args:
+        reader: what is on the chain.
+        store: where tasks and served leaves are fetched from.
+        folder: for its own copies of tasks; None: it fetches them when it needs them.
+        hooks: changes what it computes; only a false accuser has any.
+        executors: of the first and the second execution.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        store: ContentStore,
+        folder: Path | None = None,
+        hooks: Hooks | None = None,
+        executors: tuple[Executor, Executor] | None = None,
+    ) -> None:
+        self._reader = reader
+        self._store = store
+        self._folder = folder
+        self._hooks = hooks
+        self._executors = executors or (
+            Executor(),
+            Executor(threads=1, isa=instruction_sets()[-1]),
+        )
+        self.served = StoreServed(store)
+        self._tasks: dict[bytes, Task] = {}
+        self._provers: dict[tuple[bytes, int], Prover] = {}
+
+    def find_false_segments(
+        self, claim_id: bytes, facts: ClaimFacts, drawn: Sequence[int]
+    ) -> list[int]:
+        """Segments to open a dispute with; 0 stands for a withheld log. Empty: all agrees.
+
+        Args:
+            claim_id: the claim.
+            facts: what the chain knows of it.
+            drawn: segments to check; none: the whole run.
+
+        Raises:
+            TaskRefused: the task is not to be had.
+            UnsureError: two executions disagree about an accusation.
+        """
+        first = self._find(claim_id, facts, drawn, self._executors[0])
+        if first is None:
+            return []
+        second = self._find(claim_id, facts, drawn, self._executors[1])
+        if first != second:
+            raise UnsureError(
+                f"two executions of this machine disagree: by the first {first}, by the second "
+                f"{second or 'all is well'}; neither counts: check its memory and processor"
+            )
+        return [first.segment]
+
+    def prover(self, claim_id: bytes, segment: int) -> Prover:
+        """What is known of a segment: the re-run of it, or of the whole task, if need be anew."""
+        for key in ((claim_id, segment), (claim_id, 0)):
+            if key in self._provers:
+                return self._provers[key]
+        facts = self._reader.facts(claim_id)
+        again = self._from_checkpoint(claim_id, facts, segment, self._executors[0])
+        return again or self._whole(claim_id, facts, self._executors[0])
+
+    def _find(
+        self, claim_id: bytes, facts: ClaimFacts, drawn: Sequence[int], executor: Executor
+    ) -> Finding | None:
+        for segment in sorted(drawn):
+            prover = self._from_checkpoint(claim_id, facts, segment, executor)
+            if prover is None:  # not served: from the initial state, then
+                return self._find_in_whole_run(claim_id, facts, executor)
+            logged = self.served.leaves(facts.log_root, facts.segments + 1)
+            assert logged is not None, "the segment's start was served with it"
+            root = prover.segment(segment).leaf(facts.segment_length(segment) - 1)
+            if root != logged[segment]:
+                return Finding(segment, root)
+        return None if drawn else self._find_in_whole_run(claim_id, facts, executor)
+
+    def _find_in_whole_run(
+        self, claim_id: bytes, facts: ClaimFacts, executor: Executor
+    ) -> Finding | None:
+        prover = self._whole(claim_id, facts, executor)
+        segment = challenger.choose_segment(facts, prover, self.served)
+        if segment is None:
+            return None
+        return Finding(segment, prover.log().leaf(segment) if segment else prover.log().root)
+
+    def _from_checkpoint(
+        self, claim_id: bytes, facts: ClaimFacts, segment: int, executor: Executor
+    ) -> Prover | None:
+        """A re-run of one segment, from the state that its solver serves; None if it does not."""
+        logged = self.served.leaves(facts.log_root, facts.segments + 1)
+        if logged is None or segment == 0:
+            return None
+        task = self._task(facts)
+        try:
+            start = fetch_tensors(self._store, logged[segment - 1], task.manifest.state)
+        except (ContentMissing, ContentWrong):
+            return None
+        checkpoint = OneCheckpoint(task, segment - 1, start)
+        prover = Prover(Replay(task, checkpoint, executor, self._hooks))
+        self._provers[claim_id, segment] = prover
+        return prover
+
+    def _whole(self, claim_id: bytes, facts: ClaimFacts, executor: Executor) -> Prover:
+        """A re-run from the initial state, in the states that are asked for."""
+        prover = Prover(Replay(self._task(facts), None, executor, self._hooks))
+        self._provers[claim_id, 0] = prover
+        return prover
+
+    def _task(self, facts: ClaimFacts) -> Task:
+        if facts.task_id not in self._tasks:
+            terms, _ = self._reader.book.tasks[facts.task_id]
+            keep = None if self._folder is None else self._folder / facts.task_id.hex()
+            self._tasks[facts.task_id] = fetch_task(self._store, terms, keep)
+        return self._tasks[facts.task_id]
+
+
+class OneCheckpoint:
+    """A segment's start as its solver served it, checked against the log; and the initial state."""
+
+    def __init__(self, task: Task, index: int, state: Sequence[Tensor]) -> None:
+        self._task = task
+        self._index = index
+        self._state = state
+
+    def roots(self) -> list[bytes]:
+        """Only the initial state's root is taken for granted."""
+        return [self._task.manifest.initial_state_root]
+
+    def state(self, index: int) -> Sequence[Tensor]:
+        """The served state, or the initial one. CheckpointError for another."""
+        if index == self._index:
+            return self._state
+        if index == 0:
+            return self._task.state
+        raise CheckpointError(f"checkpoint {index} was not fetched")
