@@ -92,13 +92,12 @@ def first_difference(theirs: Sequence[bytes], ours: Sequence[bytes]) -> int | No
 
 
 def first_different_element(theirs: bytes, ours: bytes, width: int) -> int | None:
-    """First element, in units of ``width`` bytes, that differs between equally long bytes."""
-    if theirs == ours:
-        return None
-    for start in range(0, len(ours), CHUNK_BYTES):
-        if theirs[start : start + CHUNK_BYTES] != ours[start : start + CHUNK_BYTES]:
-            at = next(i for i in range(start, len(ours)) if theirs[i] != ours[i])
-            return at // width
+    """First element, in units of ``width`` bytes, that differs; None if one begins the other."""
+    common = min(len(theirs), len(ours))
+    for start in range(0, common, CHUNK_BYTES):
+        end = min(start + CHUNK_BYTES, common)
+        if theirs[start:end] != ours[start:end]:
+            return next(i for i in range(start, end) if theirs[i] != ours[i]) // width
     return None
 
 

@@ -10,6 +10,8 @@ from protocol.dispute.state import Level
 from protocol.dispute.toy import ONE_LEAF, SMALL, ToyConfig, ToyExecution
 from tests.adversaries.copied_checkpoint import CopiedCheckpoint
 from tests.adversaries.copied_state import CopiedState
+from tests.adversaries.long_tensor import LongTensor
+from tests.adversaries.payload_nan import PayloadNan
 from tests.adversaries.random_checkpoint import RandomCheckpoint
 from tests.adversaries.random_chunk import RandomChunk
 from tests.adversaries.random_output import RandomOutput
@@ -133,6 +135,8 @@ def _cases() -> list[Case]:
         add(f"tensor {place} random hash", lambda c=chunk: RandomChunk(5, ROLL, c), 2)
     add("tensor only wrong word", lambda: WrongFoldEnd(4, TICK, 0), 2, judged=True)
     add("tensor only random hash", lambda: RandomChunk(5, TICK, 0), 2)
+    add("tensor longer than its shape", lambda: LongTensor(4, ADVANCE), 2)
+    add("tensor with a payload in a NaN", lambda: PayloadNan(4, ADVANCE, 7), 2)
     add("tensor withheld", lambda: Silent(Level.TENSOR), 2)
 
     # Level 5. A fold of the mix has 3 terms of 2 loads; that of the tick has one of one.

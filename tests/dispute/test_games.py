@@ -261,6 +261,28 @@ def test_opening_of_a_segment_beyond_the_last_is_refused() -> None:
     refused(game, "SegmentOutOfRange", Open(CLAIM, 4, bytes(32)), CHALLENGER, game.now + 1)
 
 
+def test_commitment_made_twice_is_refused_before_and_after_its_opening() -> None:
+    """The commitment is the dispute's id: a second bond would be lost in the first one's pot."""
+    game = Game(LIE, honest())
+    commitment = commitment_of(CLAIM, CHALLENGER, 2, bytes(32))
+    move = CommitOpen(CLAIM, commitment)
+    game.model.apply(b"", move, CHALLENGER, game.tick())
+    refused(game, "CommitmentExists", move, CHALLENGER, game.tick())
+    game.model.apply(b"", Open(CLAIM, 2, bytes(32)), CHALLENGER, game.tick())
+    refused(game, "CommitmentExists", move, CHALLENGER, game.tick())
+
+
+def test_commitment_without_the_credit_for_the_bond_is_refused() -> None:
+    game = Game(LIE, honest())
+    refused(game, "InsufficientCredit", CommitOpen(CLAIM, bytes(32)), SECOND)
+
+
+def test_move_in_an_unknown_dispute_is_refused() -> None:
+    game = Game(LIE, honest())
+    for move in (Timeout(), Refund(), PointStep(bytes(32), 0)):
+        refused(game, "UnknownDispute", move, CHALLENGER)
+
+
 def test_commitment_never_opened_burns_a_share_and_returns_the_rest() -> None:
     game = Game(LIE, honest())
     facts = game.model.claims.facts_of(CLAIM)
