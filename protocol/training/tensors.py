@@ -25,6 +25,7 @@ Tensor = NDArray[Any]
 _FILE_DTYPES: Final = {DType.F32: "F32", DType.I32: "I32", DType.U8: "U8"}
 _SIGNLESS: Final = 0x7FFFFFFF
 _INFINITY: Final = 0x7F800000
+_PIECE: Final = 1 << 20  # elements looked at together, to bound memory
 
 
 class TensorError(ValueError):
@@ -48,13 +49,15 @@ def check_tensor(tensor: Tensor, spec: TensorSpec) -> None:
         )
     if spec.dtype is DType.F32:
         words = tensor.reshape(-1).view("<u4")
-        foreign = ((words & _SIGNLESS) > _INFINITY) & (words != CANONICAL_NAN)
-        if foreign.any():
-            at = int(np.flatnonzero(foreign)[0])
-            raise TensorError(
-                f"tensor {spec.name} holds the NaN {int(words[at]):#010x} at element {at}, "
-                f"only {CANONICAL_NAN:#010x} is allowed: replace it"
-            )
+        for start in range(0, len(words), _PIECE):
+            part = words[start : start + _PIECE]
+            foreign = ((part & _SIGNLESS) > _INFINITY) & (part != CANONICAL_NAN)
+            if foreign.any():
+                at = int(np.flatnonzero(foreign)[0])
+                raise TensorError(
+                    f"tensor {spec.name} holds the NaN {int(part[at]):#010x} at element "
+                    f"{start + at}, only {CANONICAL_NAN:#010x} is allowed: replace it"
+                )
 
 
 def read_tensors(path: Path, prefix: str, specs: Sequence[TensorSpec]) -> list[Tensor]:

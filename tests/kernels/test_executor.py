@@ -13,6 +13,7 @@ import torch
 
 from protocol.kernels import Executor, instruction_sets
 from protocol.kernels.reference.evaluator import evaluate_node, fold_terms
+from protocol.program.builder import FoldBuilder
 from protocol.program.canonical import decode_node, encode_node
 from protocol.program.isa import DType, Op
 from protocol.program.node import numel
@@ -133,6 +134,17 @@ def test_executor_subnormals_are_kept_when_the_caller_flushes_them() -> None:
         torch.set_flush_denormal(False)
     for out in outs:
         assert (out.view("<u4") == 1024).all()
+
+
+@pytest.mark.parametrize("shape", [(3, 70_000, 2), (70_000, 2, 3), (5, 7, 4_000)])
+def test_executor_permuted_copy_of_a_long_tensor_equals_numpy(shape) -> None:
+    b = FoldBuilder(DType.F32, shape[::-1])
+    strides = (shape[1] * shape[2], shape[2], 1)
+    axes = [b.out(2 - i).axis(shape[i], strides[i]) for i in range(3)]
+    node = b.finish(b.load(shapes.tensor(0, DType.F32, *shape), axes))
+    values = np.arange(np.prod(shape), dtype="<f4").reshape(shape)
+    for executor in EXECUTORS:
+        assert (executor.run(node, [values]) == values.transpose(2, 1, 0)).all()
 
 
 def test_executor_several_callers_at_once_and_a_fork_get_the_same_bits() -> None:

@@ -215,7 +215,8 @@ void Block::load_affine(int k, const int64_t* coordinates) {
   from += address * width_of(dtype);
   if (dtype != DType::U8 && !runs.scattered && runs.runs.size() == 1 && runs.inner == 1 &&
       n_ % kLanes == 0) {
-    // Whole vectors side by side in memory: the body reads the operand itself (it never writes there).
+    // Whole vectors side by side in memory: the body reads the operand itself (it never writes
+    // there).
     const void* in_place = from + runs.runs[0].address * 4;
     buffers_[1 + k] = static_cast<uint32_t*>(const_cast<void*>(in_place));
     return;

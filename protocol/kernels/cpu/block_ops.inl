@@ -1,12 +1,12 @@
-// The loops of BlockOps. Included once per instruction set, inside `namespace PINPOINT_ISA`, after a
-// target pragma, so that no code of one instruction set can be linked into another: only this file's
-// own static functions, and no header but <cstdint>, may be compiled here.
+// The loops of BlockOps. Included once per instruction set, inside `namespace PINPOINT_ISA`, after
+// a target pragma, so that no code of one instruction set can be linked into another: only this
+// file's own static functions, and no header but <cstdint>, may be compiled here.
 //
 // Order of additions: lanes are independent; one lane's accumulator sees its terms in order.
 //
-// F registers are canonical by specification. Here a NaN may carry any sign and payload while it is in
-// flight: every operation on a NaN gives a NaN or a result that does not depend on which NaN it is
-// (comparisons, f2i), except f2b, which canonicalises, and the final store, which does too.
+// F registers are canonical by specification. Here a NaN may carry any sign and payload while it is
+// in flight: every operation on a NaN gives a NaN or a result that does not depend on which NaN it
+// is (comparisons, f2i), except f2b, which canonicalises, and the final store, which does too.
 
 static inline float as_float(uint32_t word) {
   float value;

@@ -1,6 +1,6 @@
-// The floating-point control word that the specification needs, for the life of the object: round to
-// nearest even, subnormals honoured, no traps. A library compiled with fast-math may have switched
-// flush-to-zero on for this thread; it gets its own setting back afterwards.
+// The floating-point control word that the specification needs, for the life of the object: round
+// to nearest even, subnormals honoured, no traps. A library compiled with fast-math may have
+// switched flush-to-zero on for this thread; it gets its own setting back afterwards.
 #pragma once
 
 #include <cstdint>

@@ -10,8 +10,8 @@ namespace pinpoint {
 void store(DType dtype, void* out, int64_t first, const uint32_t* words, int64_t n,
            const BlockOps& ops);
 
-// Computes the node in one pass over its terms if its guards allow it (the guard words do not depend
-// on the output coordinates); false if it is not of that kind and nothing was done.
+// Computes the node in one pass over its terms if its guards allow it (the guard words do not
+// depend on the output coordinates); false if it is not of that kind and nothing was done.
 bool run_guarded(const Node& node, const void* const* operands, void* out, int threads,
                  const BlockOps& ops);
 

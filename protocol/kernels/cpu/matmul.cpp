@@ -1,7 +1,7 @@
-// Order of additions: k in increasing row-major order of the domain. Blocks of kDepth terms keep the
-// accumulators of a tile in registers; between blocks they rest in the output. Rows and columns of a
-// tile that lie beyond the matrix are computed and thrown away; k is never padded, and an element
-// out of bounds takes part with its fill word like any other.
+// Order of additions: k in increasing row-major order of the domain. Blocks of kDepth terms keep
+// the accumulators of a tile in registers; between blocks they rest in the output. Rows and columns
+// of a tile that lie beyond the matrix are computed and thrown away; k is never padded, and an
+// element out of bounds takes part with its fill word like any other.
 #include "matmul.h"
 
 #include <algorithm>

@@ -193,8 +193,9 @@ void read_body(Reader& reader, Node& node) {
     for (int i = 0; i < 3; ++i) {
       uint8_t value = reader.u8();
       instruction.args[i] = value;
-      if (i >= instruction.arity ? value != 0
-                                 : value >= types.size() || types[value] != signature.arguments[i]) {
+      bool used = i < instruction.arity;
+      bool fits = used ? value < types.size() && types[value] == signature.arguments[i] : value == 0;
+      if (!fits) {
         reader.fail("argument " + std::to_string(i) + " of opcode " +
                     std::to_string(instruction.op) + " is value " + std::to_string(value) +
                     ", which is undefined, of the wrong type or unused");

@@ -135,7 +135,8 @@ void clip(int64_t value, int64_t step, int64_t size, int64_t* first, int64_t* la
     value = size - 1 - value;
     step = -step;
   }
-  // value + t * step >= 0 from t = ceil(-value / step) on, and < size up to ceil((size - value) / step).
+  // value + t * step >= 0 from t = ceil(-value / step) on, and < size up to ceil((size - value) /
+  // step).
   if (value < 0) *first = std::max(*first, (-value + step - 1) / step);
   *last = std::min(*last, value >= size ? 0 : (size - value + step - 1) / step);
   *first = std::min(*first, *last);

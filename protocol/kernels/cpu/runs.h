@@ -17,9 +17,10 @@ struct Space {
   int64_t points;
 };
 
-// sum(stride * coordinate) over a space, at consecutive points: dimensions that lie behind each other
-// in memory are merged, and a block is cut into runs of constant distance. Further sums over the same
-// coordinates (the checked axes of a load) may come along: they are affine within a run as well.
+// sum(stride * coordinate) over a space, at consecutive points: dimensions that lie behind each
+// other in memory are merged, and a block is cut into runs of constant distance. Further sums over
+// the same coordinates (the checked axes of a load) may come along: they are affine within a run as
+// well.
 class AffineRuns {
  public:
   AffineRuns(const Space& space, const int64_t* stride_of_coordinate,
