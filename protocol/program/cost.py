@@ -1,8 +1,9 @@
 """Worst case of a judgement, in calldata bytes and gas, and estimates of a step's work and memory.
 
 The code of a judgement is straight-line and its trees are known from the task, so the worst case is
-static. The coefficients bound what ``scripts/gas_table.py`` measures (docs/GAS.md); a test holds
-them above the measurement for random nodes.
+static: that of a conviction whose payouts are the first of their accounts. The coefficients lie at
+most a few hundredths above what they bound; `tests/contracts/dispute/test_judgement_bound.py` holds
+them above real judgements of random and of extreme nodes, and docs/GAS.md shows real programs.
 """
 
 from __future__ import annotations
@@ -12,21 +13,47 @@ from dataclasses import dataclass
 
 from protocol.program.canonical import encode_node
 from protocol.program.isa import Op
-from protocol.program.node import LOADED_WORD, Node, Program, TensorSpec, numel
+from protocol.program.node import Load, Node, Program, TensorSpec, numel
 
 CHUNK_BYTES = 1024
 TRANSACTION_GAS = 21_000
-CALLDATA_GAS = 16  # per nonzero byte, when execution dominates (EIP-2028)
-CALLDATA_FLOOR_GAS = 40  # per nonzero byte, EIP-7623's floor
-FIXED_GAS = 75_000  # storage reads, checks, payouts of the settling move, the call of the judge
-DECODE_GAS = 60  # per byte of the descriptor
-PROOF_NODE_GAS = 600  # one SHA-256 of 65 bytes and the loop around it
-HASH_BYTE_GAS = 1  # per byte hashed for a leaf, words and copies included
-ARITHMETIC_GAS = 1_400  # add sub mul div sqrt fma, the dispatch included
-CONVERSION_GAS = 900  # i2f f2i
-OTHER_GAS = 650  # every other instruction
-AXIS_TERM_GAS = 450
-LOAD_GAS = 900
+# EIP-7623: a transaction pays for 4 tokens a nonzero byte and 1 a zero byte, at this price, or at
+# the floor's price with nothing for execution, whichever is more.
+TOKEN_GAS = 4
+TOKEN_FLOOR_GAS = 10
+# Selector, two identifiers, and at most fourteen words of offsets, lengths and small numbers.
+HEAD_TOKENS = 4 * (4 + 32 + 32) + 14 * (32 + 3 * 2)
+# The dispute around the judge: state, checks, events, and the payouts of a conviction, of which
+# five are the first of their accounts.
+FIXED_GAS = 278_000
+OPENED_CHUNK_GAS = 11_000  # hashing and reading a chunk of 1,024 bytes
+PROOF_NODE_GAS = 345  # one SHA-256 of 65 bytes and the loop around it
+LEAF_WORD_GAS = 360  # a load's word in a leaf: copied, hashed, made canonical
+DESCRIPTOR_BYTE_GAS = 2  # copied twice and hashed
+# Decoding a descriptor, per item.
+DIMENSION_GAS = 330
+OPERAND_DIMENSION_GAS = 70
+OPERAND_GAS = 900
+LOAD_GAS = 1_140
+AXIS_GAS = 420
+AXIS_TERM_GAS = 180
+CONSTANT_GAS = 130
+GUARD_GAS = 200
+# Finding the address of one load, per axis and per term of an axis.
+COORDINATE_GAS = 270
+# One instruction, dispatch included, on the worst words.
+INSTRUCTION_GAS = {
+    **dict.fromkeys(Op, 570),
+    **dict.fromkeys((Op.MIN, Op.MAX, Op.FLT, Op.FLE, Op.FEQ), 640),
+    Op.F2I: 730,
+    Op.I2F: 890,
+    Op.MUL: 1_080,
+    Op.DIV: 1_190,
+    Op.ADD: 1_340,
+    Op.SUB: 1_340,
+    Op.FMA: 1_330,
+    Op.SQRT: 1_400,
+}
 
 
 @dataclass(frozen=True)
@@ -50,32 +77,28 @@ def depth(size: int) -> int:
 
 def arithmetic_gas(node: Node) -> int:
     """Most gas that a judgement of one term's arithmetic can take, whole transaction."""
-    descriptor = len(encode_node(node))
-    leaf = 4 * (1 + len(node.loads))
-    path = depth(node.terms)
-    calldata = 4 + 32 * 14 + _padded(descriptor) + 2 * _padded(leaf) + 2 * 32 * path
-    execution = FIXED_GAS + DECODE_GAS * descriptor + 2 * PROOF_NODE_GAS * (path + 1)
-    execution += HASH_BYTE_GAS * (descriptor + 2 * leaf)
+    path, leaves = depth(node.terms), min(2, node.terms)
+    tokens = _opening_tokens(node) + leaves * _proven_tokens(node, path)
+    execution = _opening_gas(node) + leaves * (path * PROOF_NODE_GAS + _words_gas(node))
     execution += sum(instruction_gas(instruction.op) for instruction in node.instructions)
-    execution += address_gas(node)
-    return _transaction_gas(calldata, execution)
+    execution += sum(address_gas(load) for load in node.loads if load.skip)
+    return _transaction_gas(tokens, execution)
 
 
 def load_gas(node: Node, sizes: TreeSizes) -> int:
-    """Most gas that a judgement of one loaded word can take, whole transaction."""
-    descriptor = len(encode_node(node))
-    leaf = 4 * (1 + len(node.loads))
-    path = depth(node.terms)
-    tensor_path = max(
-        (depth(-(-numel(o.shape) * o.dtype.width // CHUNK_BYTES)) for o in node.operands), default=0
-    )
-    root_path = depth(max(sizes.nodes, sizes.state, sizes.data))
-    paths = path + tensor_path + root_path
-    calldata = 4 + 32 * 16 + _padded(descriptor) + _padded(leaf) + CHUNK_BYTES + 32 * paths
-    execution = FIXED_GAS + DECODE_GAS * descriptor + PROOF_NODE_GAS * (paths + 3)
-    execution += HASH_BYTE_GAS * (descriptor + leaf + CHUNK_BYTES)
-    execution += address_gas(node)
-    return _transaction_gas(calldata, execution)
+    """Most gas that a judgement of one loaded word can take, whole transaction; 0 without loads."""
+    return max((_load_gas(node, load, sizes) for load in node.loads), default=0)
+
+
+def _load_gas(node: Node, load: Load, sizes: TreeSizes) -> int:
+    operand = node.operands[load.operand]
+    chunks = -(-numel(operand.shape) * operand.dtype.width // CHUNK_BYTES)
+    roots = (sizes.nodes, sizes.state, sizes.data)[operand.kind]
+    path = depth(node.terms) + depth(chunks) + depth(roots)
+    tokens = _opening_tokens(node) + _proven_tokens(node, path) + 4 * CHUNK_BYTES
+    execution = _opening_gas(node) + OPENED_CHUNK_GAS + path * PROOF_NODE_GAS
+    execution += _words_gas(node) + address_gas(load)
+    return _transaction_gas(tokens, execution)
 
 
 def judgement_gas(node: Node, sizes: TreeSizes) -> int:
@@ -103,29 +126,53 @@ def trace_bytes(program: Program) -> int:
     return sum(node.nbytes for node in program.nodes)
 
 
-def _padded(size: int) -> int:
-    return -(-size // 32) * 32
-
-
-def _transaction_gas(calldata: int, execution: int) -> int:
-    return TRANSACTION_GAS + max(CALLDATA_GAS * calldata + execution, CALLDATA_FLOOR_GAS * calldata)
-
-
 def instruction_gas(op: Op) -> int:
     """Most gas that the judge takes to run one instruction, on any words."""
-    if op <= Op.FMA:
-        return ARITHMETIC_GAS
-    if op in (Op.I2F, Op.F2I):
-        return CONVERSION_GAS
-    return OTHER_GAS
+    return INSTRUCTION_GAS[op]
 
 
-def address_gas(node: Node) -> int:
-    """Most gas that the judge takes to find where the node's loads read."""
-    gas = 0
-    for load in node.loads:
-        gas += LOAD_GAS
-        for axis in load.axes:
-            indirect = sum(1 for term in axis.terms if term.source & LOADED_WORD)
-            gas += AXIS_TERM_GAS * (1 + len(axis.terms) + indirect)
-    return gas
+def address_gas(load: Load) -> int:
+    """Most gas that the judge takes to find where a load reads."""
+    return COORDINATE_GAS * sum(1 + len(axis.terms) for axis in load.axes)
+
+
+def decode_gas(node: Node) -> int:
+    """Most gas that the judge takes to read the descriptor, instructions excepted."""
+    axes = [axis for load in node.loads for axis in load.axes]
+    return (
+        DIMENSION_GAS * (len(node.shape) + len(node.domain))
+        + OPERAND_DIMENSION_GAS * sum(len(operand.shape) for operand in node.operands)
+        + OPERAND_GAS * len(node.operands)
+        + LOAD_GAS * len(node.loads)
+        + AXIS_GAS * len(axes)
+        + AXIS_TERM_GAS * sum(len(axis.terms) for axis in axes)
+        + CONSTANT_GAS * len(node.constants)
+        + GUARD_GAS * len(node.guards)
+    )
+
+
+def tokens_of(data: bytes) -> int:
+    """Calldata tokens of known bytes (EIP-7623)."""
+    return 4 * len(data) - 3 * data.count(0)
+
+
+def _opening_gas(node: Node) -> int:
+    return FIXED_GAS + decode_gas(node) + DESCRIPTOR_BYTE_GAS * len(encode_node(node))
+
+
+def _opening_tokens(node: Node) -> int:
+    return HEAD_TOKENS + tokens_of(encode_node(node))
+
+
+def _words_gas(node: Node) -> int:
+    return LEAF_WORD_GAS * len(node.loads)
+
+
+def _proven_tokens(node: Node, path: int) -> int:
+    """Calldata tokens of a leaf of a fold, and of ``path`` nodes of proofs, of any bytes."""
+    leaf = 4 * (1 + len(node.loads))
+    return 4 * (leaf + 32 * path) + 32  # and padding
+
+
+def _transaction_gas(tokens: int, execution: int) -> int:
+    return TRANSACTION_GAS + max(TOKEN_GAS * tokens + execution, TOKEN_FLOOR_GAS * tokens)

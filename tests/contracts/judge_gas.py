@@ -49,5 +49,5 @@ def repeated(op: Op, arguments: list[int], times: int) -> Node:
 def _execution_gas(judge: Revm, function: str, types: list[str], *arguments: Any) -> int:
     judge.call(function, *arguments)
     data = bytes.fromhex("12345678") + encode(types, arguments)
-    calldata = sum(4 if byte == 0 else cost.CALLDATA_GAS for byte in data)
+    calldata = cost.TOKEN_GAS * cost.tokens_of(data)
     return judge.gas_used - cost.TRANSACTION_GAS - calldata
