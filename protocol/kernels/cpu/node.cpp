@@ -194,8 +194,8 @@ void read_body(Reader& reader, Node& node) {
       uint8_t value = reader.u8();
       instruction.args[i] = value;
       bool used = i < instruction.arity;
-      bool fits = used ? value < types.size() && types[value] == signature.arguments[i] : value == 0;
-      if (!fits) {
+      bool defined = value < types.size();
+      if (used ? !defined || types[value] != signature.arguments[i] : value != 0) {
         reader.fail("argument " + std::to_string(i) + " of opcode " +
                     std::to_string(instruction.op) + " is value " + std::to_string(value) +
                     ", which is undefined, of the wrong type or unused");
