@@ -45,6 +45,7 @@ def random_pointer(rng: Random, situation: Situation, prover: Prover) -> Positio
                     prover.point_element(p, node, element % prover.node(node).numel),
                     prover.point_element(p, node, element),
                     prover.point_node(p, node),
+                    prover.point_node(p, nodes),  # the first binding
                     Bisect(expected, Level.TRACE),
                     Bisect(expected, Level.POST_STATE),
                 )

@@ -132,6 +132,16 @@ def test_state_tensor_beyond_the_last() -> None:
     )
 
 
+def test_node_that_is_a_binding() -> None:
+    """The program's leaf after the last node is a binding; its bytes are no node either."""
+    game = at(S.BRANCH)
+    move = game.challenger.point_node(game.position, 5)
+    refused(game, move, "NodeOutOfRange")
+    with pytest.MonkeyPatch.context() as patch:
+        without(patch, pointing._bound, "NodeOutOfRange")
+        refused(game, move, "MalformedNode")
+
+
 def test_element_beyond_the_tensor() -> None:
     """Below the chunk's length in elements, so that only the element count can tell."""
     game = at(S.BRANCH)

@@ -6,11 +6,12 @@ A ``Hole`` takes one check out of the rules; everything else stays.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
+from protocol.dispute.judge import Located, ReferenceJudge
 from protocol.dispute.model import Model
 from protocol.dispute.moves import JudgeArithmetic, Move, PointStep, PositionMove, PostFold
 from protocol.dispute.proofs import Prover
@@ -369,6 +370,41 @@ def test_judgement_of_a_load_from_another_chunk() -> None:
     chunk = (101 * 3 + 1) * 4 // 1024
     move = replace(mine(game), chunk=forged_table(game).leaf(chunk))
     liar_wins_without(game, move, "RootMismatch", proof(judging._open_word, 0))
+
+
+class Elsewhere(ReferenceJudge):
+    """A judge of a hostile program, whose load reads another operand than a valid one could."""
+
+    def __init__(self, kind: OperandKind, index: int) -> None:
+        self._operand = (kind, index)
+
+    def locate(
+        self, node: bytes, element: int, term: int, load: int, words: Sequence[int]
+    ) -> Located:
+        kind, index = self._operand
+        located = super().locate(node, element, term, load, words)
+        return replace(located, in_bounds=True, kind=kind, index=index)
+
+
+@pytest.mark.parametrize(
+    ("kind", "index", "reason"),
+    [
+        (OperandKind.NODE, MIX, "OperandNotEarlier"),
+        (OperandKind.NODE, ADVANCE, "OperandNotEarlier"),
+        (OperandKind.STATE, 6, "SourceOutOfRange"),
+        (OperandKind.DATA, 2, "SourceOutOfRange"),
+    ],
+)
+def test_judgement_of_a_load_that_no_valid_program_has(
+    kind: OperandKind, index: int, reason: str
+) -> None:
+    """P08: a node that reads itself, a later node, or what is not there."""
+    game = at(WrongLoad(4, MIX, 101, 1, 0), S.JUDGE)
+    move = mine(game)
+    game.model.judge = Elsewhere(kind, index)
+    with pytest.raises(Refusal) as caught:
+        game.model.apply(game.id, move, SOLVER, game.tick())
+    assert caught.value.reason == reason
 
 
 # ---------------------------------------------------------------- doors
