@@ -372,6 +372,26 @@ def test_judgement_of_a_load_from_another_chunk() -> None:
     liar_wins_without(game, move, "RootMismatch", proof(judging._open_word, 0))
 
 
+@pytest.mark.parametrize(
+    ("extra", "reason"),
+    [
+        ({"tensor_root": b"\1" * 32}, "WrongSubroot"),
+        ({"tensor_proof": (bytes(32),)}, "WrongLength"),
+        ({"chunk": b"\0"}, "WrongLength"),
+        ({"chunk_proof": (bytes(32),)}, "WrongLength"),
+    ],
+)
+def test_judgement_of_a_load_out_of_bounds_with_anything_opened(
+    extra: dict[str, object], reason: str
+) -> None:
+    """X05: out of bounds the word is the fill word, and nothing is consumed."""
+    game = at(WrongLoad(4, MIX, 259, 2, 1, bits=0x3F000000), S.JUDGE)
+    with pytest.raises(Refusal) as caught:
+        game.model.apply(game.id, replace(mine(game), **extra), SOLVER, game.tick())
+    assert caught.value.reason == reason
+    assert game.play() is S.CHALLENGER_WON
+
+
 class Elsewhere(ReferenceJudge):
     """A judge of a hostile program, whose load reads another operand than a valid one could."""
 
