@@ -25,6 +25,8 @@ from protocol.program.isa import DType
 from protocol.program.node import Binding, OperandKind
 from tests.adversaries.copied_state import CopiedState
 from tests.adversaries.lies import with_accumulator
+from tests.adversaries.long_tensor import LongTensor
+from tests.adversaries.payload_nan import PayloadNan
 from tests.adversaries.random_checkpoint import RandomCheckpoint
 from tests.adversaries.wrong_arithmetic import WrongArithmetic
 from tests.adversaries.wrong_element import WrongElement
@@ -257,6 +259,22 @@ def test_fold_whose_last_leaf_is_another() -> None:
 def test_fold_that_ends_at_another_word_than_the_element() -> None:
     game = at(WrongElement(4, ROLL, 1030), S.NEED_FOLD)
     liar_wins_without(game, fold_of(game), "WrongElement", check(posting.post_fold, "WrongElement"))
+
+
+def test_fold_that_ends_at_a_nan_with_a_payload() -> None:
+    game = at(PayloadNan(4, ADVANCE, 7), S.NEED_FOLD)
+    with pytest.raises(Refusal) as caught:
+        game.model.apply(game.id, mine(game), SOLVER, game.tick())
+    assert caught.value.reason == "AccumulatorNotCanonical"
+
+
+def test_fold_of_a_tensor_that_is_longer_than_its_shape() -> None:
+    game = at(LongTensor(4, ADVANCE), S.BRANCH)
+    pointer = game.challenger.point_element(game.position, ADVANCE, 259)
+    game.model.apply(game.id, pointer, CHALLENGER, game.tick())
+    with pytest.raises(Refusal) as caught:
+        game.model.apply(game.id, mine(game), SOLVER, game.tick())
+    assert caught.value.reason == "WrongLength"
 
 
 # ---------------------------------------------------------------- bisection
