@@ -64,6 +64,7 @@ class DeathAtTransactions(NoDeath):
 
     def after(self, call: tuple[Any, ...]) -> None:
         """Die."""
+        del call
         raise Killed
 
 

@@ -1,0 +1,180 @@
+"""The reader: each event once, and nothing of a branch that the chain has left."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from protocol.agents import reader as reader_module
+from protocol.agents.book import Book, DisputeRecord
+from protocol.agents.reader import Reader
+from protocol.chain.market import TaskPhase
+from protocol.cli.demo.world import OFFER, STAKE, World
+from protocol.dispute.moves import CommitOpen, Open
+from protocol.dispute.state import DisputeState, commitment_of
+from protocol.training import Task
+
+SALT = bytes(32)
+
+
+class Counting(Reader):
+    """Counts the events that it enters and the ranges of blocks that it asks for."""
+
+    def __init__(self, deployment) -> None:
+        super().__init__(deployment)
+        self.ranges: list[tuple[int, int]] = []
+        self.events: list[str] = []
+
+    def _events(self, first, last):
+        self.ranges.append((first, last))
+        for name, args in super()._events(first, last):
+            self.events.append(name)
+            yield name, args
+
+
+def test_reader_enters_each_event_once_and_asks_for_each_block_once(
+    world: World, task: Task
+) -> None:
+    reader = Counting(world.deployment)
+    requester = world.requester()
+    first = requester.post(task, OFFER)
+    assert list(reader.book.tasks) == [first]
+    assert reader.events == ["TaskPosted", "RoundOpened"]
+    second = requester.post(task, OFFER)
+    world.chain.mine(3)
+    assert list(reader.book.tasks) == [first, second]
+    assert reader.book is reader.book
+    assert reader.events == ["TaskPosted", "RoundOpened"] * 2
+    ends = [last for _, last in reader.ranges]
+    assert [start for start, _ in reader.ranges] == [0] + [end + 1 for end in ends[:-1]]
+
+
+def test_reader_asks_for_long_histories_in_pages(world: World, task: Task, monkeypatch) -> None:
+    requester = world.requester()
+    posted = [requester.post(task, OFFER), requester.post(task, OFFER)]
+    whole = Reader(world.deployment).book
+    monkeypatch.setattr(reader_module, "BLOCKS_PER_QUERY", 1)
+    assert Reader(world.deployment).book == whole
+    assert list(whole.tasks) == posted
+
+
+def test_reader_after_a_reorganisation_forgets_what_the_chain_forgot(
+    world: World, task: Task, caplog
+) -> None:
+    """A task, a claim and a dispute of an abandoned branch are gone; another task is there."""
+    requester = world.requester()
+    world.solver()
+    world.solver("rival", price=OFFER.max_reward)
+    account = world.chain.accounts[7]
+    kept = requester.post(task, OFFER)
+    reader = Reader(world.deployment)
+    assert list(reader.book.tasks) == [kept]
+    fork = world.chain.snapshot()
+
+    lost = requester.post(task, OFFER)
+    world.play(lambda: bool(world.reader.book.claims))
+    (claim_id,) = reader.book.claims
+    commitment = commitment_of(claim_id, account, 1, SALT)
+    dispute = world.deployment.dispute.functions
+    world.chain.send(dispute.commitOpen(*CommitOpen(claim_id, commitment).arguments()), account)
+    world.chain.mine(1)
+    world.chain.send(dispute.open(*Open(claim_id, 1, SALT).arguments()), account)
+    height = reader.block_number()
+    assert reader.position(commitment).state is DisputeState.NEED_SEGMENT
+    assert (list(reader.book.tasks), list(reader.book.disputes)) == ([kept, lost], [commitment])
+    assert reader.task(kept).phase is not TaskPhase.BIDDING
+
+    world.chain.revert(fork)
+    assert list(reader.book.tasks) == [kept]  # a shorter chain
+    assert not reader.book.claims
+    assert not reader.book.disputes
+    assert not reader.book.commitments
+    assert reader.task(kept).phase is TaskPhase.BIDDING
+    assert "reading all events again" in caplog.text
+
+    world.chain.send(world.deployment.registry.functions.stake(STAKE), account)
+    other = requester.post(task, OFFER)
+    world.chain.mine(height - world.chain.w3.eth.block_number)
+    assert reader.block_number() == height  # as high as before, with other blocks
+    assert list(reader.book.tasks) == [kept, other]
+
+
+def test_reader_of_a_replaced_chain_as_high_as_the_old_one_reads_views_again(
+    world: World, task: Task
+) -> None:
+    requester = world.requester()
+    task_id = requester.post(task, OFFER)
+    reader = Reader(world.deployment)
+    fork = world.chain.snapshot()
+    world.chain.advance(OFFER.bid_seconds)
+    assert reader.task(task_id).phase is TaskPhase.REVEALING
+    world.chain.revert(fork)
+    world.chain.mine(1)
+    assert reader.task(task_id).phase is TaskPhase.BIDDING
+    assert list(reader.book.tasks) == [task_id]
+
+
+def test_reader_of_a_chain_that_moves_while_it_reads_tries_again(
+    world: World, task: Task, caplog
+) -> None:
+    """Events of the branch that is left between two questions are never entered."""
+    requester = world.requester()
+    fork = world.chain.snapshot()
+
+    class Unlucky(Counting):
+        def _events(self, first, last):
+            events = list(super()._events(first, last))
+            if len(self.ranges) == 1:
+                world.chain.revert(fork)
+                world.chain.mine(5)
+            yield from events
+
+    requester.post(task, OFFER)
+    reader = Unlucky(world.deployment)
+    with caplog.at_level(logging.WARNING):
+        assert not reader.book.tasks
+    assert reader.events[:2] == ["TaskPosted", "RoundOpened"]
+    assert len(reader.ranges) == 2
+
+
+def test_reader_of_a_node_that_never_agrees_with_itself_says_so(world: World) -> None:
+    class Hopeless(Counting):
+        def _events(self, first, last):
+            yield from super()._events(first, last)
+            world.chain.revert(fork)
+            world.chain.mine(len(self.ranges))
+            world.chain.transfer(world.chain.accounts[5], len(self.ranges))
+
+    fork = world.chain.snapshot()
+    world.chain.mine(2)
+    with pytest.raises(ConnectionError, match="not in sync"):
+        _ = Hopeless(world.deployment).book
+
+
+def test_book_enters_events_of_disputes_that_it_knows_only() -> None:
+    book = Book()
+    book.enter("DisputeOpened", {"disputeId": b"d", "claimId": b"c", "opener": "0xo", "segment": 2})
+    book.enter("TermOpened", {"disputeId": b"d", "term": 3, "leaf": b"leaf"})
+    book.enter("TermOpened", {"disputeId": b"unknown", "term": 3, "leaf": b"leaf"})
+    book.enter(
+        "DisputeClosed", {"disputeId": b"d", "claimId": b"c", "state": 18, "beneficiary": "0xb"}
+    )
+    (record,) = book.disputes_of(b"c")
+    assert isinstance(record, DisputeRecord)
+    assert (record.leaf, record.closed) == (b"leaf", DisputeState.SOLVER_WON)
+    assert [name for name, _ in record.history] == ["TermOpened", "DisputeClosed"]
+
+
+def test_book_keeps_who_attested_collected_and_lost() -> None:
+    book = Book()
+    book.enter("Attested", {"claimId": b"c", "verifier": "0xv"})
+    book.enter("FeeCollected", {"claimId": b"c", "verifier": "0xv"})
+    submitted = {"claimId": b"c", "taskId": b"t", "solver": "0xs"}
+    book.enter("ClaimSubmitted", submitted)
+    assert book.fallen_claims_of(b"t", "0xs") == []
+    book.enter("ClaimFallen", {"claimId": b"c", "taskId": b"t", "beneficiary": "0xv"})
+    assert book.attested == book.collected == {(b"c", "0xv")}
+    assert book.fallen_claims_of(b"t", "0xs") == [b"c"]
+    assert book.fallen_claims_of(b"t", "0xother") == []
+    assert book.fallen_claims_of(b"another", "0xs") == []
