@@ -38,15 +38,8 @@ interface IClaims {
     error NoOpenDispute(bytes32 claimId);
 
     event DisputeCounted(bytes32 indexed claimId, uint32 openDisputes);
-    /// @notice The claim fell; the stake was split. `challengerShare + requesterShare + burned` = the stake.
-    event ClaimFallen(
-        bytes32 indexed claimId,
-        bytes32 indexed taskId,
-        address indexed beneficiary,
-        uint256 challengerShare,
-        uint256 requesterShare,
-        uint256 burned
-    );
+    /// @notice The claim fell; `beneficiary` will have the challenger's share of the stake.
+    event ClaimFallen(bytes32 indexed claimId, bytes32 indexed taskId, address indexed beneficiary);
 
     /// @notice Facts of a claim; reverts with UnknownClaim.
     function claimFacts(bytes32 claimId) external view returns (ClaimFacts memory);
@@ -66,7 +59,7 @@ interface IClaims {
     /// @notice Dispute only: one live dispute fewer; works in every state of the claim, also after its fall.
     function disputeClosed(bytes32 claimId) external;
 
-    /// @notice Dispute only: the claim falls and its stake is split, once; later calls do nothing.
+    /// @notice Dispute only: the claim falls, once; later calls do nothing. `IVerification.settle` splits the stake.
     /// @param beneficiary Receives the challenger's share; the zero address burns it.
     function convict(bytes32 claimId, address beneficiary) external;
 }

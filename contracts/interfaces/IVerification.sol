@@ -23,13 +23,14 @@ struct ClaimView {
     uint32 openDisputes;
     uint8 attested; // verifiers that attested
     bool drawn;
+    bool settled; // the stake of a fallen claim was split
     uint64 submittedAt; // the draw uses the weights of the second before
     uint64 targetBlock; // of the draw; a missed one is replaced once by targetBlock + 257
     address[] verifiers; // drawn
     uint32[] segments; // segment numbers (1..M), equally many for each verifier, in their order
 }
 
-/// @title The verification of a claim: draw, attest, finalise
+/// @title The verification of a claim: draw, attest, finalise, settle
 interface IVerification {
     /// @notice The move belongs to another phase of the claim.
     error WrongClaimPhase(bytes32 claimId, ClaimPhase expected, ClaimPhase actual);
@@ -44,6 +45,8 @@ interface IVerification {
     error AlreadyAttested(bytes32 claimId, address verifier);
     /// @notice The verifier did not attest, or has its fee already.
     error NothingToCollect(bytes32 claimId, address verifier);
+    /// @notice The stake of a fallen claim is split once.
+    error AlreadySettled(bytes32 claimId);
     /// @notice A claim is not final while disputes are live.
     error DisputesOpen(bytes32 claimId, uint32 openDisputes);
 
@@ -66,6 +69,16 @@ interface IVerification {
         bytes32 indexed claimId, bytes32 indexed taskId, uint256 toSolver, uint256 toRequester, uint256 toVerifiers
     );
 
+    /// @notice The stake of a fallen claim was split; `toChallenger + toRequester + burned` = the stake.
+    event ClaimSettled(
+        bytes32 indexed claimId,
+        bytes32 indexed taskId,
+        address indexed beneficiary,
+        uint256 toChallenger,
+        uint256 toRequester,
+        uint256 burned
+    );
+
     /// @notice Market only: a submission becomes a claim.
     function openClaim(bytes32 claimId, NewClaim calldata claim) external;
 
@@ -78,6 +91,9 @@ interface IVerification {
 
     /// @notice Anyone, now >= revealEnd and no live dispute: pays solver and requester. O(1).
     function finalise(bytes32 claimId) external;
+
+    /// @notice Anyone, once the claim has fallen: splits the solver's stake and frees the task for the requester.
+    function settle(bytes32 claimId) external;
 
     /// @notice Anyone: pays a verifier that attested, once the claim is finalised.
     function collectFee(bytes32 claimId, address verifier) external;

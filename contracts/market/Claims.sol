@@ -10,7 +10,7 @@ import {ClaimPhase, Phases} from "../libraries/Phases.sol";
 import {TermRules} from "../libraries/TermRules.sol";
 
 /// @title Claims, from submission to their end; what it promises and its errors are in IVerification and IClaims
-/// @dev Holds no money: the market settles, told once by `finalise` or `convict`. No owner; market, registry and
+/// @dev Holds no money: the market settles, told once by `finalise` or `settle`. No owner; market, registry and
 /// dispute are fixed at construction. A claim's id binds task and round, so that no old dispute touches a
 /// re-opened task (X14).
 contract Claims is IVerification, IClaims {
@@ -18,10 +18,12 @@ contract Claims is IVerification, IClaims {
         NewClaim facts;
         ClaimPhase stored;
         bool drawn;
+        bool settled; // the stake of a fallen claim was split
         uint16 attested; // bit i: verifiers[i]
         uint16 collected;
         uint32 openDisputes;
         uint64 submittedAt;
+        address beneficiary; // of a conviction
         address[] verifiers;
         uint32[] segments;
     }
@@ -105,6 +107,16 @@ contract Claims is IVerification, IClaims {
     }
 
     /// @inheritdoc IVerification
+    function settle(bytes32 claimId) external {
+        Claim storage claim = _claimIn(claimId, ClaimPhase.FALLEN);
+        if (claim.settled) revert AlreadySettled(claimId);
+        claim.settled = true;
+        (bytes32 taskId, address beneficiary) = (claim.facts.taskId, claim.beneficiary);
+        (uint256 toChallenger, uint256 toRequester, uint256 burned) = market.settleFallen(taskId, beneficiary);
+        emit ClaimSettled(claimId, taskId, beneficiary, toChallenger, toRequester, burned);
+    }
+
+    /// @inheritdoc IVerification
     function collectFee(bytes32 claimId, address verifier) external {
         Claim storage claim = _claimIn(claimId, ClaimPhase.FINALISED);
         uint16 bit = _verifierBit(claimId, claim, verifier);
@@ -138,10 +150,10 @@ contract Claims is IVerification, IClaims {
     function convict(bytes32 claimId, address beneficiary) external onlyDispute {
         Claim storage claim = _claim(claimId);
         if (claim.stored != ClaimPhase.WINDOW) return;
+        // The verdict moves no money: a judgement has to fit below its gas cap for every node.
         claim.stored = ClaimPhase.FALLEN;
-        bytes32 taskId = claim.facts.taskId;
-        (uint256 toChallenger, uint256 toRequester, uint256 burned) = market.settleFallen(taskId, beneficiary);
-        emit ClaimFallen(claimId, taskId, beneficiary, toChallenger, toRequester, burned);
+        claim.beneficiary = beneficiary;
+        emit ClaimFallen(claimId, claim.facts.taskId, beneficiary);
     }
 
     // --- views ----------------------------------------------------------------------------------------------
@@ -205,6 +217,7 @@ contract Claims is IVerification, IClaims {
         v.openDisputes = claim.openDisputes;
         v.attested = uint8(_countBits(claim.attested)); // at most 16
         v.drawn = claim.drawn;
+        v.settled = claim.settled;
         v.submittedAt = claim.submittedAt;
         v.targetBlock = claim.facts.targetBlock;
         v.verifiers = claim.verifiers;

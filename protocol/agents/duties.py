@@ -31,6 +31,7 @@ class Duty(Enum):
     ACCUSE = "commitOpen"
     ATTEST = "attest"
     FINALISE = "finalise"
+    SETTLE = "settle"
     COLLECT_FEE = "collectFee"
 
 
@@ -82,6 +83,8 @@ def claim_duty(claim: ClaimView, block_number: int, *, drawn: bool) -> Duty | No
         return Duty.DRAW
     if claim.phase is ClaimPhase.DECIDED and claim.open_disputes == 0:
         return Duty.FINALISE
+    if claim.phase is ClaimPhase.FALLEN and not claim.settled:
+        return Duty.SETTLE
     return None
 
 

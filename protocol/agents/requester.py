@@ -7,7 +7,7 @@ from functools import partial
 
 from protocol.agents.attempts import Attempts
 from protocol.agents.bundle import fetch_tensors, publish_task
-from protocol.agents.duties import requester_duty
+from protocol.agents.duties import Duty, claim_duty, requester_duty
 from protocol.agents.reader import Reader
 from protocol.agents.sender import Sender
 from protocol.chain.market import ClaimPhase, TaskPhase, Terms
@@ -74,7 +74,14 @@ class Requester:
         return any(self._attempts.make(task_id, partial(self._drive, task_id)) for task_id in own)
 
     def _drive(self, task_id: bytes) -> bool:
-        duty = requester_duty(self._reader.task(task_id), self._rounds)
+        view = self._reader.task(task_id)
+        if view.phase is TaskPhase.SUBMITTED:
+            claim = self._reader.claim(view.claim_id)
+            if claim_duty(claim, self._reader.block_number(), drawn=True) is not Duty.SETTLE:
+                return False
+            self._sender.claims(Duty.SETTLE.value, view.claim_id)
+            return True
+        duty = requester_duty(view, self._rounds)
         if duty is None:
             return False
         self._sender.market(duty.value, task_id)

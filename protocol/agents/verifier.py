@@ -100,8 +100,9 @@ class Verifier:
             return False
         claim = self._reader.claim(claim_id)
         over = self._reader.is_draw_over(claim_id, claim)
-        if claim_duty(claim, self._reader.block_number(), drawn=over) is Duty.DRAW:
-            self._sender.claims("draw", claim_id)
+        common = claim_duty(claim, self._reader.block_number(), drawn=over)
+        if common in (Duty.DRAW, Duty.SETTLE):
+            self._sender.claims(common.value, claim_id)
             return True
         verdict, segments = _read_verdict(self._journal.recall(VERDICT, claim_id))
         duty = verifier_duty(

@@ -115,6 +115,7 @@ class ClaimView:
     open_disputes: int
     attested: int
     drawn: bool
+    settled: bool
     submitted_at: int
     target_block: int
     verifiers: tuple[str, ...]

@@ -87,12 +87,12 @@ def judge(arena: Arena) -> tuple[bytes, Any]:
 
 def test_convicted_solver_loses_its_stake_and_the_challenger_is_paid(market: DisputedWorld):
     arena = submitted(market, cheat())
-    dispute, receipt = judge(arena)
+    dispute, _ = judge(arena)
     assert arena.state(dispute) is S.CHALLENGER_WON
     assert market.claim(arena.claim).phase is ClaimPhase.FALLEN
-    fallen = market.event(market.claims, "ClaimFallen", receipt)
-    shares = [fallen[n] for n in ("challengerShare", "requesterShare", "burned")]
-    assert fallen["beneficiary"] == arena.opener
+    settled = market.event(market.claims, "ClaimSettled", market.settle(arena.claim))
+    shares = [settled[n] for n in ("toChallenger", "toRequester", "burned")]
+    assert settled["beneficiary"] == arena.opener
     assert market.gain(arena.opener) == shares[0] >= STAKE // 4
     assert market.burned() == shares[2] >= sum(shares) // 2
     market.audit()
@@ -148,8 +148,8 @@ def test_drawn_verifier_has_precedence_in_the_market(market: DisputedWorld):
     arena = submitted(market, cheat(), verifiers=1, segments_per_verifier=3, verifier_fee=10)
     assert market.draw(arena.claim).verifiers == (market.verifiers[0],)
     theirs = arena.open(SEGMENT, opener=market.verifiers[0])
-    _, receipt = judge(arena)
-    share = market.event(market.claims, "ClaimFallen", receipt)["challengerShare"]
+    judge(arena)
+    share = market.event(market.claims, "ClaimSettled", market.settle(arena.claim))["toChallenger"]
     arena.send("refund", theirs)
     assert market.gain(market.verifiers[0]) == share - staked
     assert market.gain(arena.opener) == 0, "the winner has its own bond back, no more"

@@ -169,6 +169,13 @@ def test_dispute_of_a_closed_claim_is_refused(world: World):
     assert not world.ask(world.claims.functions.isFallen(final))
 
 
+def test_settle_of_a_claim_that_has_not_fallen_is_refused(world: World):
+    # P28: nobody touches a stake without a verdict.
+    _, claim_id = world.submitted()
+    wrong = ("WrongClaimPhase", claim_id, ClaimPhase.FALLEN, ClaimPhase.WINDOW)
+    world.refuses(world.claims.functions.settle(claim_id), world.requester, *wrong)
+
+
 @pytest.mark.parametrize("move", ["disputeOpened", "disputeClosed"])
 def test_dispute_counters_are_the_dispute_contracts_alone(world: World, move):
     # P28
@@ -200,13 +207,17 @@ def test_convict_and_settlements_by_a_stranger_are_refused(world: World):
 # --- the fall -----------------------------------------------------------------------------------
 
 
-def test_convict_splits_the_stake_once(world: World):
-    # I7, X14
+def test_convict_moves_no_money_and_settle_splits_the_stake_once(world: World):
+    # I7, I9, X14
     task_id, claim_id = world.submitted()
-    receipt = world.convict(claim_id, world.challenger)
+    world.do(world.dispute.functions.convict(claim_id, world.challenger))
+    assert world.claim(claim_id).phase is ClaimPhase.FALLEN
+    assert world.phase(task_id) is TaskPhase.SUBMITTED
+    assert (world.gain(world.challenger), world.burned()) == (0, 0)
+    receipt = world.settle(claim_id)
     quarter = STAKE // 4
-    event = world.event(world.claims, "ClaimFallen", receipt)
-    split = (event["challengerShare"], event["requesterShare"], event["burned"])
+    event = world.event(world.claims, "ClaimSettled", receipt)
+    split = (event["toChallenger"], event["toRequester"], event["burned"])
     # The requester's quarter is capped at the price of 1,000.
     assert split == (quarter, 1_000 * TOKEN, STAKE - quarter - 1_000 * TOKEN)
     assert world.gain(world.challenger) == quarter
@@ -215,6 +226,7 @@ def test_convict_splits_the_stake_once(world: World):
     before = world.burned()
     world.convict(claim_id, world.stranger)
     assert (world.gain(world.stranger), world.burned()) == (0, before)
+    world.refuses(world.claims.functions.settle(claim_id), None, "AlreadySettled", claim_id)
     assert world.phase(task_id) is TaskPhase.VACANT
     assert world.claim(claim_id).phase is ClaimPhase.FALLEN
     world.audit()

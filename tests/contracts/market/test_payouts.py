@@ -253,10 +253,11 @@ def possible_moves(world: World, rng: random.Random, task_id: bytes, terms: Term
         (claims.draw(claim_id), anyone),
         (claims.attest(claim_id), verifier),
         (claims.finalise(claim_id), anyone),
+        (claims.settle(claim_id), anyone),
         (claims.collectFee(claim_id, verifier), anyone),
-        (dispute.open(claim_id), anyone),
-        (dispute.close(claim_id), anyone),
     ]
+    if rng.random() < 0.5:  # nearly always possible: they would crowd out the others
+        moves += [(dispute.open(claim_id), anyone), (dispute.close(claim_id), anyone)]
     if rng.random() < 0.1:  # these end a life early
         moves += [
             (market.cancel(task_id), world.requester),
@@ -268,7 +269,9 @@ def possible_moves(world: World, rng: random.Random, task_id: bytes, terms: Term
     return [(fn, sender) for fn, sender in moves if sender != ZERO]
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3, 4))]
+)
 def test_vault_covers_everything_at_all_times_under_random_moves(world: World, seed):
     # I3, I7. Counts what was accepted, so that refusals alone prove nothing.
     rng = random.Random(seed)
@@ -278,7 +281,7 @@ def test_vault_covers_everything_at_all_times_under_random_moves(world: World, s
     tasks = [world.post(terms) for _ in range(4)]
     accepted: Counter[str] = Counter()
     final: dict[bytes, TaskPhase] = {}
-    for _ in range(130):
+    for _ in range(200):
         if rng.random() < 0.12:
             world.chain.advance(rng.randint(1, 60))
         ended = final and rng.random() < 0.1

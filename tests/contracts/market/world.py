@@ -239,7 +239,16 @@ class World:
         assert self.claim(claim_id).phase is ClaimPhase.FINALISED
 
     def convict(self, claim_id: bytes, beneficiary: str) -> Any:
-        return self.do(self.dispute.functions.convict(claim_id, beneficiary))
+        """The verdict, and the split of the stake that anybody may ask for after it."""
+        receipt = self.do(self.dispute.functions.convict(claim_id, beneficiary))
+        return self.settle(claim_id) or receipt
+
+    def settle(self, claim_id: bytes) -> Any:
+        """Split the stake of a claim that has fallen, if that was not done; the receipt or None."""
+        view = self.claim(claim_id)
+        if view.phase is not ClaimPhase.FALLEN or view.settled:
+            return None
+        return self.do(self.claims.functions.settle(claim_id))
 
     def pass_to(self, time_s: int) -> None:
         """Mine a block at that time, if it is not past already."""
