@@ -63,6 +63,7 @@ def heavy_node(
     deep: bool = False,
     dtype: DType | None = None,
     first_operand: int = 0,
+    reals: Sequence[int] | None = None,
 ) -> Node:
     """A node with this much of everything.
 
@@ -73,6 +74,7 @@ def heavy_node(
         skip: Share of the loads that are marked ``skip``.
         deep: As many terms, elements and chunks as there may be.
         first_operand: Indices of operands count from here.
+        reals: The constants of type F; random ones if missing.
     """
     dtype = dtype or rng.choice(list(DType))
     shape = _shape(rng, rank, LARGEST if deep else 60)
@@ -96,7 +98,8 @@ def heavy_node(
     guards = ()
     if operands and shape and rng.random() < 0.3:
         guards = (Guard(0, rng.randrange(len(shape))),)
-    constants = (*_constants(rng, Type.F), *_constants(rng, Type.I))
+    floats = [Constant(Type.F, word) for word in reals] if reals else _constants(rng, Type.F)
+    constants = (*floats, *_constants(rng, Type.I))
     types = [dtype.type, *(operand.dtype.type for operand in operands)]
     types += [constant.type for constant in constants]
     types += [Type.I] * (len(shape) + len(domain))
@@ -111,7 +114,6 @@ def heavy_node(
 def _with_body(node: Node, body: _Body, count: int, ops: Sequence[Op]) -> Node:
     """The node with a body that uses all its loads and constants, filled up with ``ops``."""
     integer, real = Type.I, Type.F
-    coordinates = len(node.shape) + len(node.domain)
     first = {kind: [v for v in body.by_type[kind] if v < node.first_coordinate] for kind in Type}
     current = {kind: first[kind][0] for kind in Type}
     for value in first[integer][1:]:
@@ -126,7 +128,6 @@ def _with_body(node: Node, body: _Body, count: int, ops: Sequence[Op]) -> Node:
         value, kind = body.emit(op, value), SIGNATURES[op].result
     if kind is not node.dtype.type:
         value = body.emit(_conversion(kind), value)
-    assert coordinates <= 16
     return Node(
         node.dtype,
         node.shape,

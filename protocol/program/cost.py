@@ -1,9 +1,9 @@
 """Worst case of a judgement, in calldata bytes and gas, and estimates of a step's work and memory.
 
 The code of a judgement is straight-line and its trees are known from the task, so the worst case is
-static: that of a conviction whose payouts are the first of their accounts. The coefficients lie at
-most a few hundredths above what they bound; `tests/contracts/dispute/test_judgement_bound.py` holds
-them above real judgements of random and of extreme nodes, and docs/GAS.md shows real programs.
+static: a solver that is right and has no credit yet, in a market that burns for the first time. The
+coefficients lie a few hundredths above what they bound. The test of the judgement's bound holds them
+above real judgements of random and of extreme nodes; docs/GAS.md shows those of real programs.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ TOKEN_GAS = 4
 TOKEN_FLOOR_GAS = 10
 # Selector, two identifiers, and at most fourteen words of offsets, lengths and small numbers.
 HEAD_TOKENS = 4 * (4 + 32 + 32) + 14 * (32 + 3 * 2)
-# The dispute around the judge: state, checks, events, and the payouts of a conviction, of which
-# five are the first of their accounts.
-FIXED_GAS = 278_000
-OPENED_CHUNK_GAS = 11_000  # hashing and reading a chunk of 1,024 bytes
-PROOF_NODE_GAS = 345  # one SHA-256 of 65 bytes and the loop around it
+# The dispute around the judge: state, checks, events, and the payouts of the verdict, of which
+# three are the first of their kind.
+FIXED_GAS = 186_000
+OPENED_CHUNK_GAS = 9_500  # hashing and reading a chunk of 1,024 bytes
+PROOF_NODE_GAS = 350  # one SHA-256 of 65 bytes and the loop around it
 LEAF_WORD_GAS = 360  # a load's word in a leaf: copied, hashed, made canonical
 DESCRIPTOR_BYTE_GAS = 2  # copied twice and hashed
 # Decoding a descriptor, per item.
@@ -87,10 +87,11 @@ def arithmetic_gas(node: Node) -> int:
 
 def load_gas(node: Node, sizes: TreeSizes) -> int:
     """Most gas that a judgement of one loaded word can take, whole transaction; 0 without loads."""
-    return max((_load_gas(node, load, sizes) for load in node.loads), default=0)
+    return max((judgement_of_load(node, load, sizes) for load in node.loads), default=0)
 
 
-def _load_gas(node: Node, load: Load, sizes: TreeSizes) -> int:
+def judgement_of_load(node: Node, load: Load, sizes: TreeSizes) -> int:
+    """Most gas that a judgement of this load can take, whole transaction."""
     operand = node.operands[load.operand]
     chunks = -(-numel(operand.shape) * operand.dtype.width // CHUNK_BYTES)
     roots = (sizes.nodes, sizes.state, sizes.data)[operand.kind]

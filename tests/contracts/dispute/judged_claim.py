@@ -1,9 +1,9 @@
 """A claim about one step of a program of any size, one move before its judgements.
 
 Everything on chain is real: market, claims, vault, judge, dispute. The trees are sparse, so that a
-program of 65,536 nodes with folds of 2^24 terms takes no time. The solver's words are made up: the
-cost of a judgement does not depend on who is right, but for the payout, which is the dearest here:
-three accounts that hold no credit are paid, and part of the stake is burned.
+program of 65,536 nodes with folds of 2^24 terms takes no time. The solver's words are made up, so
+that a case ends as one wants. Its end is the dearest of its kind: whoever is paid holds no credit,
+nothing was burned in this market before, and a drawn verifier has precedence over the opener.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from protocol.chain.deployment import Deployment, deploy_all
@@ -31,7 +31,7 @@ from tests.sparse_tree import SparseTree
 
 TOKEN = 10**18
 ACCUMULATOR = 0x3F9E0652
-"""What the solver claims of every accumulator: no computation ends here."""
+"""What the solver claims of every accumulator but the judged one, and of every stored word."""
 
 Tensor = tuple[OperandKind, int]
 
@@ -43,6 +43,7 @@ class Case:
     Attributes:
         kind: ARITHMETIC or the number of a load.
         words: The words of the term's loads, as the solver claims them.
+        accumulator: What it claims of the accumulator after the term, and of the last one.
     """
 
     index: int
@@ -51,6 +52,40 @@ class Case:
     term: int
     kind: int
     words: tuple[int, ...]
+    accumulator: int = ACCUMULATOR
+
+    def leaf(self, term: int) -> bytes:
+        """A leaf of the element's fold."""
+        judged = term in (self.term, self.node.terms - 1)
+        words = (self.accumulator if judged else ACCUMULATOR, *self.words)
+        return b"".join(word.to_bytes(4, "big") for word in words)
+
+    @property
+    def acquitted(self) -> Case:
+        """The same with the claim that is true."""
+        if self.kind == ARITHMETIC:
+            before = ACCUMULATOR if self.term else self.node.init
+            after = evaluator.fold_term(self.node, self.element, self.term, before, self.words)
+            return replace(self, accumulator=after)
+        load = self.node.loads[self.kind]
+        word = load.fill
+        if self.source is not None:
+            is_byte = self.node.operands[load.operand].dtype is DType.U8
+            word = ACCUMULATOR & 0xFF if is_byte else ACCUMULATOR
+        words = (*self.words[: self.kind], word, *self.words[self.kind + 1 :])
+        return replace(self, words=words)
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether the term leaves the accumulator as it is, so that no instruction runs."""
+        output = evaluator.unravel(self.element, self.node.shape)
+        where = output + evaluator.unravel(self.term, self.node.domain)
+        return any(
+            self.words[guard.load] != output[guard.coordinate] for guard in self.node.guards
+        ) or any(
+            load.skip and evaluator.locate(load, where, self.words) is None
+            for load in self.node.loads
+        )
 
     @property
     def source(self) -> tuple[Tensor, int] | None:
@@ -103,37 +138,44 @@ class JudgedClaim:
         fold = self._fold(case)
         self._post_fold(case, fold)
         self._move("pointTerm", self._opener, case.term, case.kind)
-        leaf = _leaf(case)
-        opening = (node, leaf, fold.proof(case.term))
+        opening = (node, fold.leaf(case.term), fold.proof(case.term))
         if case.kind != ARITHMETIC:
             return self._move("judgeLoad", self._solver, *opening, *self._source(case))
-        before = (leaf, fold.proof(case.term - 1)) if case.term else (b"", [])
-        return self._move("judgeArithmetic", self._solver, *opening, *before)
+        before = case.term - 1
+        previous = (fold.leaf(before), fold.proof(before)) if case.term else (b"", [])
+        return self._move("judgeArithmetic", self._solver, *opening, *previous)
 
     # ------------------------------------------------------------------ trees
 
     def _plant_tensors(self, cases: Sequence[Case]) -> dict[Tensor, SparseTree]:
         """The tensors that are opened, each with the chunks that are."""
         described: dict[Tensor, tuple[int, DType]] = {}
-        chunks: dict[Tensor, dict[int, bytes]] = defaultdict(dict)
+        chunks: dict[Tensor, dict[int, bytearray]] = defaultdict(dict)
 
-        def open_at(tensor: Tensor, shape: tuple[int, ...], dtype: DType, element: int) -> None:
+        def open_at(
+            tensor: Tensor, shape: tuple[int, ...], dtype: DType, element: int
+        ) -> memoryview:
             described[tensor] = (numel(shape), dtype)
-            chunk = element * dtype.width // CHUNK_BYTES
+            chunk, start = divmod(element * dtype.width, CHUNK_BYTES)
             length = chunk_length(numel(shape), dtype.width, chunk)
-            # The accumulators' word throughout: an output is what its fold ends with.
-            word = ACCUMULATOR.to_bytes(4, "little")[: dtype.width]
-            chunks[tensor][chunk] = word * (length // dtype.width)
+            word = _stored(ACCUMULATOR, dtype)
+            chunks[tensor].setdefault(chunk, bytearray(word * (length // dtype.width)))
+            return memoryview(chunks[tensor][chunk])[start : start + dtype.width]
 
         for case in cases:
             node = case.node
-            open_at((OperandKind.NODE, case.index), node.shape, node.dtype, case.element)
+            output = open_at((OperandKind.NODE, case.index), node.shape, node.dtype, case.element)
+            output[:] = _stored(case.accumulator, node.dtype)
             if case.source is not None:
                 tensor, address = case.source
                 operand = node.operands[node.loads[case.kind].operand]
                 open_at(tensor, operand.shape, operand.dtype, address)
         return {
-            tensor: SparseTree(chunk_count(count, dtype.width), chunks[tensor], self._rng)
+            tensor: SparseTree(
+                chunk_count(count, dtype.width),
+                {index: bytes(chunk) for index, chunk in chunks[tensor].items()},
+                self._rng,
+            )
             for tensor, (count, dtype) in described.items()
         }
 
@@ -143,7 +185,7 @@ class JudgedClaim:
 
     def _fold(self, case: Case) -> SparseTree:
         terms = {case.term, max(case.term - 1, 0), case.node.terms - 1}
-        return SparseTree(case.node.terms, dict.fromkeys(terms, _leaf(case)), self._rng)
+        return SparseTree(case.node.terms, {r: case.leaf(r) for r in terms}, self._rng)
 
     def _post_fold(self, case: Case, fold: SparseTree) -> None:
         tensor = self._tensors[OperandKind.NODE, case.index]
@@ -263,5 +305,5 @@ class JudgedClaim:
         return next(dict(event["args"]) for event in decoded if event and event["event"] == name)
 
 
-def _leaf(case: Case) -> bytes:
-    return b"".join(word.to_bytes(4, "big") for word in (ACCUMULATOR, *case.words))
+def _stored(word: int, dtype: DType) -> bytes:
+    return word.to_bytes(4, "little")[: dtype.width]
