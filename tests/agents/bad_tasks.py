@@ -1,0 +1,179 @@
+"""What a misbehaving requester publishes: each changes one thing of a good task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from protocol.agents.bundle import publish_tensors
+from protocol.agents.requester import Offer, terms_of
+from protocol.chain.market import Terms
+from protocol.merkle import root_of_leaves
+from protocol.program.canonical import encode_program
+from protocol.program.isa import Op, Type
+from protocol.program.manifest import Manifest
+from protocol.program.node import Axis, Constant, Instruction, Load, Node, Program, TensorSpec, Term
+from protocol.storage import ContentStore
+from protocol.training import Task
+from protocol.training.task import data_root
+from protocol.training.tensors import roots_of
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A bad task: how it is published, and what the refusal says."""
+
+    publish: Callable[[ContentStore, Task, Offer], Terms]
+    reason: str
+    returns: bool = False  # whether a later try may succeed
+
+
+def rebuilt(task: Task, **parts) -> Task:
+    """The task with other parts and the roots that belong to them, unchecked."""
+    changed = replace(task, **parts)
+    manifest = replace(
+        task.manifest,
+        program_root=root_of_leaves(encode_program(changed.program)),
+        data_root=data_root(roots_of(changed.data)),
+        initial_state_root=root_of_leaves(roots_of(changed.state)),
+        origins=tuple(f"node {index}" for index in range(len(changed.program.nodes))),
+    )
+    return replace(changed, manifest=manifest)
+
+
+def publish(store: ContentStore, task: Task, manifest: Manifest | None = None) -> None:
+    """Put it into the store as it is."""
+    store.put((manifest or task.manifest).to_bytes())
+    store.put_leaves(encode_program(task.program))
+    publish_tensors(store, roots_of(task.state), task.state)
+    publish_tensors(store, roots_of(task.data), task.data)
+
+
+def with_node(task: Task, index: int, node: Node) -> Task:
+    """The task with another node."""
+    nodes = list(task.program.nodes)
+    nodes[index] = node
+    return rebuilt(task, program=Program(tuple(nodes), task.program.bindings))
+
+
+def too_dear(task: Task) -> Task:
+    """The step counter divides so often, and looks so long for itself, that no judge can follow."""
+    counter = task.program.nodes[7]
+    axes = tuple(Axis(1, 0, (Term(0),)) for _ in range(8))
+    loads = tuple(Load(0, axes, fill=fill) for fill in range(8))
+    one, ratio, first = 1 + len(loads), 2 + len(loads), 4 + len(loads)
+    # Values: acc, loads, two constants, one coordinate, then the results of instructions.
+    chain = [Instruction(Op.IADD, 1, one)]
+    chain += [Instruction(Op.IADD, first + i, 2 + i) for i in range(len(loads) - 1)]
+    chain += [Instruction(Op.I2F, first + len(chain) - 1)]
+    chain += [Instruction(Op.DIV, first + i, ratio) for i in range(len(chain) - 1, 126)]
+    chain += [Instruction(Op.F2I, first + len(chain) - 1)]
+    dear = replace(
+        counter,
+        domain=(1,),
+        loads=loads,
+        constants=(Constant(Type.I, 1), Constant(Type.F, 0x3F800001)),
+        instructions=tuple(chain),
+        result=first + len(chain) - 1,
+    )
+    return with_node(task, 7, dear)
+
+
+def dead_node(task: Task) -> Task:
+    """A node that nothing reads."""
+    nodes = (*task.program.nodes, task.program.nodes[7])
+    return rebuilt(task, program=Program(nodes, task.program.bindings))
+
+
+def payload_nan(task: Task) -> Task:
+    """A NaN in the data that kernels would copy and the judge would not."""
+    inputs = task.data[0].copy()
+    inputs.reshape(-1).view("<u4")[7] = 0x7FC00001
+    return rebuilt(task, data=(inputs, *task.data[1:]))
+
+
+def _good(store: ContentStore, task: Task, offer: Offer) -> Terms:
+    publish(store, task)
+    return terms_of(task, offer)
+
+
+def _changed(change: Callable[[Task], Task]) -> Callable[[ContentStore, Task, Offer], Terms]:
+    return lambda store, task, offer: _good(store, change(task), offer)
+
+
+def _stated(**fields) -> Callable[[ContentStore, Task, Offer], Terms]:
+    """Terms that differ from the manifest."""
+    return lambda store, task, offer: replace(_good(store, task, offer), **fields)
+
+
+def _manifest(**fields) -> Callable[[ContentStore, Task, Offer], Terms]:
+    """A manifest that its files contradict, and terms that agree with it."""
+
+    def build(store: ContentStore, task: Task, offer: Offer) -> Terms:
+        manifest = replace(task.manifest, **fields)
+        publish(store, task, manifest)
+        return terms_of(replace(task, manifest=manifest), offer)
+
+    return build
+
+
+def _not_json(store: ContentStore, task: Task, offer: Offer) -> Terms:
+    return replace(_good(store, task, offer), manifest_root=store.put(b"import os"))
+
+
+def _files_gone(store: ContentStore, task: Task, offer: Offer) -> Terms:
+    other = rebuilt(task, state=(task.state[0] + 1, *task.state[1:]))
+    store.put(other.manifest.to_bytes())
+    return terms_of(other, offer)
+
+
+def _oversized(store: ContentStore, task: Task, offer: Offer) -> Terms:
+    """State tensors of 8 GiB each, as far as the manifest goes."""
+    huge = tuple(
+        TensorSpec(spec.name, spec.dtype, ((1 << 31) - 1,)) for spec in task.manifest.data * 4
+    )
+    named = tuple(replace(spec, name=f"{spec.name}{i}") for i, spec in enumerate(huge))
+    return _manifest(data=named)(store, task, offer)
+
+
+def _seconds(**fields) -> Callable[[ContentStore, Task, Offer], Terms]:
+    def build(store: ContentStore, task: Task, offer: Offer) -> Terms:
+        long = replace(task, manifest=replace(task.manifest, steps=10**7, interval=10**6))
+        publish(store, long)
+        return terms_of(long, replace(offer, **{"segments_per_verifier": 1, **fields}))
+
+    return build
+
+
+ROOT = bytes([9]) * 32
+
+BAD: dict[str, Bad] = {
+    "program root of another task": Bad(_stated(program_root=ROOT), "program root is 0x0909"),
+    "data root of another task": Bad(_stated(data_root=ROOT), "data root is 0x0909"),
+    "initial state of another task": Bad(
+        _stated(initial_state_root=ROOT), "initial state root is 0x0909"
+    ),
+    "fewer steps on chain": Bad(_stated(steps=10), "steps is 10 on chain and 11"),
+    "another interval": Bad(_stated(interval=5), "interval is 5 on chain and 4"),
+    "another node count": Bad(_stated(node_count=9), "node count is 9 on chain and 8"),
+    "another state count": Bad(_stated(state_count=6), "state count is 6 on chain and 5"),
+    "another data count": Bad(_stated(data_count=2), "data count is 2 on chain and 3"),
+    "manifest that is no manifest": Bad(_not_json, "not JSON"),
+    "manifest that nobody has": Bad(_stated(manifest_root=ROOT), "not to be had", returns=True),
+    "files that nobody has": Bad(_files_gone, "not to be had", returns=True),
+    "data larger than anybody fetches": Bad(_oversized, "state and data have"),
+    "judgement above the gas cap": Bad(_changed(too_dear), "judgement gas"),
+    "dead node": Bad(_changed(dead_node), "dead"),
+    "payload NaN in the data": Bad(_changed(payload_nan), "0x7fc00001"),
+    "too little time for the run": Bad(
+        _seconds(run_seconds=60, segment_seconds=10**6, trace_seconds=10**6), "to run the task"
+    ),
+    "too little time for a segment": Bad(
+        _seconds(run_seconds=10**6, trace_seconds=10**6), "to run one segment again"
+    ),
+    "too little time for a trace": Bad(
+        _seconds(run_seconds=10**6, segment_seconds=10**6), "to trace one step"
+    ),
+}
+
+__all__ = ["BAD", "Bad", "payload_nan", "publish", "rebuilt"]
