@@ -92,8 +92,8 @@ devnet: $(NODE_DEV) ## a local Hardhat node at 127.0.0.1:8545
 demo: native ## a task from posting to a convicted cheat, on an embedded chain
 	$(VENV)/bin/pinpoint demo
 
-gas: setup ## measure gas: every scripts/gas*.py
-	@for script in scripts/gas*.py; do echo "$$script" >&2; $(PY) "$$script"; done
+gas: setup ## measure gas in real runs, print the table of docs/GAS.md and compare it
+	$(PY) scripts/gas_table.py --check
 
 bench: native ## measure speed: every scripts/bench*.py
 	@for script in scripts/bench*.py; do echo "$$script" >&2; $(PY) "$$script"; done

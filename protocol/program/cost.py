@@ -2,8 +2,8 @@
 
 The code of a judgement is straight-line and its trees are known from the task, so the worst case is
 static: a solver that is right and has no credit yet, in a market that burns for the first time. The
-coefficients lie a few hundredths above what they bound. The test of the judgement's bound holds them
-above real judgements of random and of extreme nodes; docs/GAS.md shows those of real programs.
+coefficients lie a few hundredths above what they bound: ``test_judgement_bound.py`` holds them
+above real judgements of random and of extreme nodes, docs/GAS.md shows those of real programs.
 """
 
 from __future__ import annotations
