@@ -127,7 +127,7 @@ def test_checker_that_is_wrong_twice_in_different_ways_is_unsure(world: World, t
     facts = world.reader.facts(claim_id)
     executors = FlakyExecutor(WEIGHT, runs=[1]), FlakyExecutor(WEIGHT, runs=[3])
     checker = Checker(world.reader, world.store, executors=executors)
-    with pytest.raises(UnsureError, match="by the first segment 1 .* by the second segment 1 "):
+    with pytest.raises(UnsureError, match=r"by the first segment 1 .* by the second segment 1 "):
         checker.find_false_segments(claim_id, facts, (1, 2, 3))
 
 
