@@ -28,7 +28,6 @@ class Duty(Enum):
     REFUND = "refund"
     DRAW = "draw"
     CHECK = "check"
-    ACCUSE = "commitOpen"
     ATTEST = "attest"
     FINALISE = "finalise"
     SETTLE = "settle"
@@ -118,7 +117,7 @@ def verifier_duty(
     attested: bool,
     collected: bool,
 ) -> Duty | None:
-    """What a verifier owes a claim.
+    """What a verifier owes a claim, disputes apart.
 
     Args:
         claim: as it stands.
@@ -132,8 +131,6 @@ def verifier_duty(
     if claim.phase is ClaimPhase.WINDOW and (drawn or checks):
         if verdict is None:
             return Duty.CHECK
-        if verdict is Verdict.FALSE:
-            return Duty.ACCUSE
         if verdict is Verdict.AGREED and drawn and not attested:
             return Duty.ATTEST
     if claim.phase is ClaimPhase.FINALISED and attested and not collected:

@@ -85,7 +85,12 @@ class Verifier:
         openings = self._journal.entries(OPENING)
         for claim_id in list(self._reader.book.claims):
             own = [(key, salt) for key, salt in openings if key[:32] == claim_id]
-            if self._play(claim_id) or self._open(claim_id, own) or self._look_after(claim_id):
+            if (
+                self._accuse(claim_id)
+                or self._open(claim_id, own)
+                or self._play(claim_id)
+                or self._look_after(claim_id)
+            ):
                 return True
         return False
 
@@ -104,7 +109,7 @@ class Verifier:
         if common in (Duty.DRAW, Duty.SETTLE):
             self._sender.claims(common.value, claim_id)
             return True
-        verdict, segments = _read_verdict(self._journal.recall(VERDICT, claim_id))
+        verdict, _ = _read_verdict(self._journal.recall(VERDICT, claim_id))
         duty = verifier_duty(
             claim,
             self.account,
@@ -117,8 +122,6 @@ class Verifier:
             case Duty.CHECK:
                 self._check(claim_id, claim)
                 return True
-            case Duty.ACCUSE:
-                return any(self._commit_opening(claim_id, segment) for segment in segments)
             case Duty.ATTEST:
                 self._sender.claims("attest", claim_id)
                 return True
@@ -151,12 +154,25 @@ class Verifier:
 
     # ------------------------------------------------------------------ disputes
 
+    def _accuse(self, claim_id: bytes) -> bool:
+        """Commit to openings, before anything else: the play of one must not delay the others."""
+        _, segments = _read_verdict(self._journal.recall(VERDICT, claim_id))
+        return any(
+            self._attempts.make(
+                claim_id + segment.to_bytes(8, "big"),
+                partial(self._commit_opening, claim_id, segment),
+            )
+            for segment in segments
+        )
+
     def _commit_opening(self, claim_id: bytes, segment: int) -> bool:
         """Commit to an opening, unless the chain has the commitment; whether it did."""
         key = claim_id + segment.to_bytes(8, "big")
         salt = self._journal.remember(OPENING, key, secrets.token_bytes(32))
         commitment = commitment_of(claim_id, self.account, segment, salt)
         if self._reader.is_committed(commitment):
+            return False
+        if self._reader.claim(claim_id).phase is not ClaimPhase.WINDOW:
             return False
         self._sender.play(CommitOpen(claim_id, commitment), commitment)
         return True

@@ -172,8 +172,7 @@ def test_verifier_follows_its_verdict_while_the_window_is_open() -> None:
     assert verifier_owes(verdict=Verdict.AGREED) is Duty.ATTEST
     assert verifier_owes(verdict=Verdict.AGREED, attested=True) is None
     assert verifier_owes(me=NOBODY, checks=True, verdict=Verdict.AGREED) is None
-    assert verifier_owes(verdict=Verdict.FALSE) is Duty.ACCUSE
-    assert verifier_owes(me=NOBODY, checks=True, verdict=Verdict.FALSE) is Duty.ACCUSE
+    assert verifier_owes(verdict=Verdict.FALSE) is None
     assert verifier_owes(verdict=Verdict.UNDECIDED) is None
     for verdict in Verdict:
         assert verifier_owes(closed, verdict=verdict) is None
