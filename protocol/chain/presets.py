@@ -92,8 +92,9 @@ class Preset:
     token_supply: int
 
 
-# Gas at 0.05 gwei, ether at 3,000 tokens: the worst dispute costs its solver 0.3 tokens.
-_SOLVER_GAS = 2_000_000
+# Gas at 0.05 gwei, ether at 3,000 tokens: the longest dispute (docs/GAS.md) costs its solver 0.6
+# tokens.
+_SOLVER_GAS = 4_000_000
 _WEI_PER_GAS = 150_000_000_000
 
 # q is 0 wherever it cannot be defended; tests may rely on a challenger, and post without verifiers.

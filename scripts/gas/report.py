@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from protocol.chain.presets import PRESETS
+from protocol.dispute.bounds import rounds
 
 CODE_BYTES = 24_576  # EIP-170
 DISPUTE_GAS = 2_500_000
@@ -15,6 +16,19 @@ SOLVER_GAS = min(preset.market.solver_gas for preset in PRESETS.values())
 """What a challenger's bond covers of the solver's gas."""
 TOLERANCE = 0.02
 """Figures may move by this share before the check speaks."""
+
+LARGEST = {
+    "checkpoints": 2**16 + 1,
+    "steps of a segment": 2**16,
+    "nodes": 2**16,
+    "chunks of a tensor": 2**23,
+    "terms of a fold": 2**24,
+}
+"""Trees of the largest program, and of a run of four billion steps."""
+
+DRAWN = "disputes of the digits"
+DRAWN_TOLERANCE = 0.05
+"""Agents draw salts: chance says whether a drawn verifier opens, and a move or two costs more."""
 
 SERVED = "leaves served"
 
@@ -32,19 +46,35 @@ def figures(table: Any, place: str = "") -> Iterator[tuple[str, int]]:
 
 
 def differences(committed: dict[str, Any], measured: dict[str, Any]) -> list[str]:
-    """What moved by more than TOLERANCE, came or went; only in sections that were measured."""
+    """What moved beyond its tolerance, came or went; only in sections that were measured."""
     old = dict(figures({key: committed.get(key) for key in measured}))
     new = dict(figures(measured))
     return [
         f"{place}: {old.get(place, 'nothing')} in docs/gas.json, {new.get(place, 'nothing')} now"
         for place in sorted(old.keys() | new.keys())
-        if abs(new.get(place, -1) - old.get(place, -1)) > TOLERANCE * old.get(place, 0)
+        if not (place.startswith(DRAWN) and "/ moves" in place)
+        and abs(new.get(place, -1) - old.get(place, -1)) > _tolerance(place) * old.get(place, 0)
     ]
+
+
+def _tolerance(place: str) -> float:
+    return DRAWN_TOLERANCE if place.startswith(DRAWN) else TOLERANCE
 
 
 def all_disputes(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Every dispute of a table by its name."""
-    return table["disputes of the toy"] | table["disputes of the digits"]
+    return table["disputes of the toy"] | table[DRAWN]
+
+
+def longest_dispute(table: dict[str, Any]) -> int:
+    """Gas that its solver pays, computed: each move at its dearest, every level by bisection."""
+    dearest: dict[str, int] = {}
+    for dispute in all_disputes(table).values():
+        for function, gas in dispute["moves"]:
+            dearest[function] = max(gas, dearest.get(function, 0))
+    once = ("postSegment", "postTrace", "openTensor", "openChunk", "postFold", "openTerm")
+    reveals = sum(rounds(size) for size in LARGEST.values())
+    return sum(dearest[name] for name in once) + reveals * dearest["reveal"] + JUDGEMENT_GAS
 
 
 def judged(table: dict[str, Any]) -> Iterator[tuple[str, str, str, dict[str, int]]]:
@@ -72,6 +102,8 @@ def broken_bars(table: dict[str, Any]) -> list[str]:
             broken.append(f"{name}: judged for {dispute['judgement']:,}, above {JUDGEMENT_GAS:,}")
         if dispute["solver"] > SOLVER_GAS:
             broken.append(f"{name}: {dispute['solver']:,} for the solver, covered {SOLVER_GAS:,}")
+    if longest_dispute(table) > SOLVER_GAS:
+        broken.append(f"the longest dispute: {longest_dispute(table):,} for the solver")
     for program, operator, kind, worst in judged(table):
         if not worst["gas"] <= worst["bound"] <= JUDGEMENT_GAS:
             broken.append(
@@ -92,6 +124,9 @@ def render(table: dict[str, Any]) -> str:
         _bars(table),
         "## Disputes, from challenge to verdict",
         _disputes(table),
+        "The longest dispute has every level bisected: "
+        + ", ".join(f"{size:,} {name}" for name, size in LARGEST.items())
+        + ". Each move counts at its dearest above, the judgement at its cap.",
         "## Judgements of captured programs",
         "Every node, by arithmetic and by its dearest load, in the dearest way for a dispute to "
         "end: the solver is right, it has no credit yet, and nothing was burned in this market "
@@ -121,7 +156,8 @@ def _bars(table: dict[str, Any]) -> str:
     rows = [
         ("transactions of a dispute, leaves served", TRANSACTIONS, _most(served, "transactions")),
         ("gas of a dispute, leaves served", DISPUTE_GAS, _most(served, "gas")),
-        ("gas of a dispute that the solver pays", SOLVER_GAS, _most([*played.values()], "solver")),
+        ("gas that a solver pays for a dispute", SOLVER_GAS, _most([*played.values()], "solver")),
+        ("the same in the longest dispute, computed", SOLVER_GAS, longest_dispute(table)),
         ("gas of a judgement by arithmetic", JUDGEMENT_GAS, worst["arithmetic"]),
         ("gas of a judgement by load", JUDGEMENT_GAS, worst["load"]),
         ("bytes of code of a contract", CODE_BYTES, max(table["sizes"].values())),

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from scripts import gas_table
-from scripts.gas.report import TOLERANCE, broken_bars, differences, render
+from scripts.gas.report import (
+    SOLVER_GAS,
+    TOLERANCE,
+    all_disputes,
+    broken_bars,
+    differences,
+    longest_dispute,
+    render,
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +75,15 @@ def test_judgement_above_its_bound_breaks_a_bar(table: dict[str, Any]):
     worst["bound"] = worst["gas"] - 1
     (broken,) = broken_bars(changed)
     assert f"bound {worst['bound']:,}" in broken
+
+
+def test_longest_dispute_is_covered_and_dearer_than_any_played(table: dict[str, Any]):
+    played = max(dispute["solver"] for dispute in all_disputes(table).values())
+    assert played < longest_dispute(table) <= SOLVER_GAS
+    changed = deepcopy(table)
+    changed["disputes of the toy"]["toy, nothing served"]["moves"].append(["reveal", 200_000])
+    (broken,) = broken_bars(changed)
+    assert "longest dispute" in broken
 
 
 def test_figure_that_moves_beyond_the_tolerance_is_named(table: dict[str, Any]):
