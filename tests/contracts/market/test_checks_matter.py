@@ -170,6 +170,7 @@ def anyone_slashes_without_evidence(world: World) -> None:
     # P28
     _, claim_id = world.submitted()
     world.do(world.claims.functions.convict(claim_id, world.stranger), world.stranger)
+    world.do(world.claims.functions.settle(claim_id))
     assert world.gain(world.stranger) == STAKE // 4
 
 
