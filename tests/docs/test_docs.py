@@ -117,6 +117,10 @@ def test_presets_of_the_table_are_those_of_the_code() -> None:
         budget = by_name["K_S, K_C: solver's and opener's budget"][column]
         assert seconds(budget) == preset.dispute.solver_seconds == preset.dispute.opener_seconds
         assert seconds(by_name["g, grace of a turn"][column]) == preset.dispute.grace_seconds
+        gas, price = preset.market.solver_gas, preset.market.wei_per_gas
+        assert by_name["`solverGas` · `weiPerGas`"][0] == (
+            f"{gas:,} · 1.5·10^11 = {gas * price / TOKEN} tokens"
+        )
         least, unbonding = by_name["least stake of a verifier, unbonding time"][column].split(", ")
         assert int(least.replace(",", "")) * TOKEN == preset.minimum_verifier_stake
         assert seconds(unbonding) == preset.unbonding_seconds
