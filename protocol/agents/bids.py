@@ -31,6 +31,10 @@ class Bids:
             return Bid.NONE
         return self._reader.bid(task_id, round_, self._sender.account)
 
+    def has_any(self, task_id: bytes) -> bool:
+        """Whether the account ever decided to bid on a task, in any round."""
+        return any(key.startswith(task_id) for key, _ in self._journal.entries(BID))
+
     def commit(self, task_id: bytes, view: TaskView, price: int) -> None:
         """Seal a bid of ``price`` token wei, or the one that was decided on before."""
         secret = secrets.token_bytes(32) + price.to_bytes(32, "big")

@@ -62,7 +62,9 @@ class Book:
     attested: set[tuple[bytes, str]] = field(default_factory=set)  # (claim, verifier)
     collected: set[tuple[bytes, str]] = field(default_factory=set)  # (claim, verifier)
     fallen: dict[bytes, dict[str, Any]] = field(default_factory=dict)
+    settled: set[bytes] = field(default_factory=set)  # fallen claims whose stake was split
     finalised: set[bytes] = field(default_factory=set)  # claims
+    closed: set[bytes] = field(default_factory=set)  # tasks that are paid out or refunded
 
     def enter(self, name: str, args: Mapping[str, Any]) -> None:
         """One event, in the order of the chain."""
@@ -80,8 +82,13 @@ class Book:
             self.collected.add((args["claimId"], args["verifier"]))
         elif name == "ClaimFallen":
             self.fallen[args["claimId"]] = dict(args)
+        elif name == "ClaimSettled":
+            self.settled.add(args["claimId"])
         elif name == "ClaimFinalised":
             self.finalised.add(args["claimId"])
+            self.closed.add(args["taskId"])
+        elif name == "TaskRefunded":
+            self.closed.add(args["taskId"])
         elif name == "OpeningCommitted":
             self.commitments.add(args["commitment"])
         elif name == "CommitmentReclaimed":

@@ -70,7 +70,8 @@ class Requester:
 
     def tick(self) -> bool:
         """Do the first thing that is due for a task of this account; whether there was one."""
-        own = [t for t, who in self._reader.book.requesters.items() if who == self._sender.account]
+        book, me = self._reader.book, self._sender.account
+        own = [t for t, who in book.requesters.items() if who == me and t not in book.closed]
         return any(self._attempts.make(task_id, partial(self._drive, task_id)) for task_id in own)
 
     def _drive(self, task_id: bytes) -> bool:

@@ -109,13 +109,15 @@ class Solver:
     def tick(self) -> bool:
         """Do the first thing that is due; whether there was one."""
         book = self._reader.book
-        claims = [c for c in book.claims if book.solvers[c] == self.account]
-        for claim_id in claims:
-            if claim_id not in book.finalised and self._mind(claim_id):
+        ended = book.finalised | book.settled
+        for claim_id in [c for c in book.claims if book.solvers[c] == self.account]:
+            if claim_id not in ended and self._mind(claim_id):
                 return True
+        # A task that has ended may still hold a stake, if this solver bid on it.
+        tasks = [t for t in book.tasks if t not in book.closed or self._bids.has_any(t)]
         return any(
-            self._attempts.make(task_id, partial(self._work, task_id, terms))
-            for task_id, (terms, _) in list(book.tasks.items())
+            self._attempts.make(task_id, partial(self._work, task_id, book.tasks[task_id][0]))
+            for task_id in tasks
         )
 
     def run_of(self, task_id: bytes) -> Run:
@@ -222,9 +224,11 @@ class Solver:
     # ------------------------------------------------------------------ claims
 
     def _mind(self, claim_id: bytes) -> bool:
+        fallen = claim_id in self._reader.book.fallen
         for record in self._reader.disputes_of(claim_id):
             answer = partial(self._defend, record.dispute_id)
-            if record.closed is None and self._attempts.make(record.dispute_id, answer):
+            live = record.closed is None and not fallen
+            if live and self._attempts.make(record.dispute_id, answer):
                 return True
         return self._attempts.make(claim_id, partial(self._push, claim_id))
 

@@ -101,6 +101,8 @@ class Verifier:
 
     def _do_duty(self, claim_id: bytes) -> bool:
         book, me = self._reader.book, (claim_id, self.account)
+        if claim_id in book.settled:
+            return False
         if claim_id in book.finalised and (me not in book.attested or me in book.collected):
             return False
         claim = self._reader.claim(claim_id)

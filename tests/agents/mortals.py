@@ -145,12 +145,13 @@ def add_mortal(world: World, name: str, make: Make, death: NoDeath) -> Mortal:
     def build(_reader: Reader, sender: Sender, journal: Journal, _store: ContentStore) -> Mortal:
         journal.close()
         account, chain_id = sender.account, world.chain.w3.eth.chain_id
+        first_block = world.chain.w3.eth.block_number
 
         def birth() -> Agent:
             reborn = MortalSender(world.deployment, account, name, world.ledger)
             reborn.death = death
             return make(
-                Reader(world.deployment) if death.takes_reader else world.reader,
+                Reader(world.deployment, first_block) if death.takes_reader else world.reader,
                 reborn,
                 Journal(world.folder / name / "journal.sqlite", chain_id, account),
                 ContentStore(world.folder / "store"),

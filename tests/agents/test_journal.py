@@ -62,3 +62,14 @@ def test_journal_writes_reach_the_disk_before_the_call_returns(tmp_path: Path) -
     assert (mode, synchronous) == ("wal", 2)
     assert not journal._db.in_transaction
     journal.close()
+
+
+def test_journal_open_in_two_processes_stands_for_one_root(tmp_path: Path) -> None:
+    """An operator that starts an agent twice by mistake is not convicted for it."""
+    first, second = (Journal(tmp_path / "journal.sqlite", 1, ALICE) for _ in range(2))
+    assert second.recall("salt", b"k") is None
+    first.bind_root(CLAIM, PATH, ROOT)
+    with pytest.raises(SecondRootError):
+        second.bind_root(CLAIM, PATH, OTHER)
+    assert second.remember("salt", b"k", b"its own") == b"its own"
+    assert first.remember("salt", b"k", b"another") == b"its own"

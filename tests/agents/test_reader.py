@@ -8,12 +8,14 @@ import pytest
 
 from protocol.agents import reader as reader_module
 from protocol.agents.book import Book, DisputeRecord
+from protocol.agents.conduct import Conduct
 from protocol.agents.reader import Reader
 from protocol.chain.market import TaskPhase
 from protocol.cli.demo.world import OFFER, STAKE, World
 from protocol.dispute.moves import CommitOpen, Open
 from protocol.dispute.state import DisputeState, commitment_of
 from protocol.training import Task
+from tests.agents.scenes import HONEST, LIAR, OFFER_ALL, play_out
 
 SALT = bytes(32)
 
@@ -178,3 +180,24 @@ def test_book_keeps_who_attested_collected_and_lost() -> None:
     assert book.fallen_claims_of(b"t", "0xs") == [b"c"]
     assert book.fallen_claims_of(b"t", "0xother") == []
     assert book.fallen_claims_of(b"another", "0xs") == []
+
+
+@pytest.mark.parametrize("conduct", [HONEST, LIAR], ids=["paid", "convicted"])
+def test_agents_ask_nothing_about_tasks_that_have_ended(
+    world: World, task: Task, conduct: Conduct
+) -> None:
+    """Watching costs what is going on, not what ever was."""
+    requester = world.requester()
+    agents = [requester, world.solver(conduct=conduct), world.verifier("verifier")]
+    agents.append(world.solver("newcomer", None))
+    task_id = requester.post(task, OFFER_ALL)
+    play_out(world, task_id)
+    world.chain.mine(1)
+    asked: list[str] = []
+    call = world.reader._call
+    world.reader._call = lambda contract, name, *arguments: (
+        asked.append(name) or call(contract, name, *arguments)
+    )
+    assert not any(agent.tick() for agent in agents)
+    # The solver looks whether the market still holds its bid.
+    assert asked == ["taskView", "bidOf", "bidOf"]
