@@ -48,17 +48,16 @@ def demo(
     """Sell, train and check a real run on the embedded chain, honestly and with every liar."""
     from protocol.cli.demo.run import UnknownPlayer, run_demo
 
+    files = _report_files(json_file)  # looked at before the work, not after it
     try:
         reports = run_demo(only)
     except UnknownPlayer as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
     text = json.dumps([report.to_json() for report in reports], indent=1) + "\n"
-    DEFAULT_RECORD.parent.mkdir(parents=True, exist_ok=True)
-    for file in (DEFAULT_RECORD, json_file):
-        if file is not None:
-            file.write_text(text)
-            typer.echo(f"report written to {file}", err=True)
+    for file in files:
+        file.write_text(text)
+        typer.echo(f"report written to {file}", err=True)
     if not all(report.ok for report in reports):
         raise typer.Exit(1)
 
@@ -92,6 +91,29 @@ def dispute_show(
     ]
     if not any(shown):
         typer.echo("no disputes in this record", err=True)
+
+
+def _report_files(named: Path | None) -> list[Path]:
+    """Where the report goes. Exit 2 if the named file cannot be written; the default one may not."""
+    files = []
+    try:
+        DEFAULT_RECORD.parent.mkdir(parents=True, exist_ok=True)
+        DEFAULT_RECORD.open("a").close()
+        files.append(DEFAULT_RECORD)
+    except OSError as error:
+        typer.echo(f"no report for the show commands: {DEFAULT_RECORD}: {error.strerror}", err=True)
+    if named is not None:
+        try:
+            named.open("a").close()
+            files.append(named)
+        except OSError as error:
+            typer.echo(
+                f"error: cannot write the report to {named}: {error.strerror}; "
+                "name another file with --json",
+                err=True,
+            )
+            raise typer.Exit(2) from error
+    return files
 
 
 def _read_record(record: Path, player: str | None) -> list[dict[str, Any]]:

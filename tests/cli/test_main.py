@@ -78,6 +78,7 @@ def test_task_show_prints_the_money_of_everybody(record, tmp_path) -> None:
     ("arguments", "says"),
     [
         (["demo", "--only", "nobody"], "no player nobody: there are honest"),
+        (["demo", "--json", "missing/report.json"], "cannot write the report to missing"),
         (["task", "show", "--record", "missing.json"], "cannot read missing.json"),
         (["dispute", "show", "--record", "bad.json"], "is not a report"),
         (["task", "show", "--record", "list.json", "--player", "x"], "no player 'x'"),
