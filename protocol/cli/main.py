@@ -94,7 +94,7 @@ def dispute_show(
 
 
 def _report_files(named: Path | None) -> list[Path]:
-    """Where the report goes. Exit 2 if the named file cannot be written; the default one may not."""
+    """Where the report goes. Exit 2 if the named file cannot be written."""
     files = []
     try:
         DEFAULT_RECORD.parent.mkdir(parents=True, exist_ok=True)
