@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ class UnknownPlayer(ValueError):
 def run_demo(only: Sequence[str] | None = None) -> list[ScenarioReport]:
     """Play all scenarios, or those named; their reports. UnknownPlayer."""
     started = time.perf_counter()
+    # What liars complain of is in the report; it is no news here.
+    logging.getLogger("protocol").addHandler(logging.NullHandler())
     with err.status("loading"):
         from protocol.capture.examples.digits import HELD_OUT, accuracy, make_task
         from protocol.cli.demo.scenarios import SCENARIOS, play
