@@ -82,9 +82,8 @@ test: setup lint ## what a change must pass: lint, types, tests
 test-all: setup lint ## the same with the slow tests
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup
 
-hardhat: $(NODE_DEV) ## compile with Hardhat and run the Solidity tests
+hardhat: $(NODE_DEV) ## compile the contracts with Hardhat too
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat compile
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat test solidity
 
 devnet: $(NODE_DEV) ## a local Hardhat node at 127.0.0.1:8545
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat node --hostname 127.0.0.1
