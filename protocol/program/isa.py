@@ -3,7 +3,7 @@
 A body is a straight-line program in single assignment form over untyped 32-bit words whose
 *registers* are statically typed: ``F`` holds an f32 whose NaN is always ``0x7fc00000``, ``I`` an
 i32. Every instruction is total. The bytes here are the ones that the contract decodes
-(``contracts/libraries/ScalarProgram.sol``); ``docs/PROTOCOL.md`` section 2 gives each meaning.
+(``contracts/libraries/ScalarProgram.sol``); ``docs/PROTOCOL.md`` section 1 gives each meaning.
 """
 
 from __future__ import annotations
