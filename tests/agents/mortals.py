@@ -88,11 +88,12 @@ class DeathAtLines(NoDeath):
     @contextmanager
     def hunting(self):
         """Watch every line."""
+        others = sys.gettrace()  # a coverage tool's
         sys.settrace(self._call)
         try:
             yield
         finally:
-            sys.settrace(None)
+            sys.settrace(others)
 
     def _call(self, frame: FrameType, _event: str, _argument: Any) -> Any:
         return self._line if frame.f_code.co_filename in self._files else None
