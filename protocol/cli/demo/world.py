@@ -150,6 +150,7 @@ class World:
             self.store,
             checks_all=checks_all,
             hooks=hooks,
+            folder=self.folder / name,
         )
         if staked:
             verifier.stake(STAKE)
@@ -203,6 +204,8 @@ class World:
                 return
             if not any(player.agent.tick() for player in self.players.values()):
                 self._pass_time()
+        if over():
+            return
         raise StuckError(f"the task has not ended after {most_rounds} rounds")
 
     def settle(self, most_rounds: int = 200) -> None:
