@@ -35,7 +35,8 @@ def test_demo_with_a_lying_solver_ends_with_its_conviction(name, digits, stage) 
     assert report.gains["requester"] == min(stake // 4, report.task["price"])
     conviction = report.conviction
     assert conviction is not None
-    assert report.gains[conviction.opener] == stake // 4
+    assert conviction.beneficiary is not None
+    assert report.gains[conviction.beneficiary] == stake // 4
     assert sum(report.gains.values()) + report.burned == 0, "what came in went out or was burned"
     if conviction.judgement_gas is not None:
         assert conviction.judgement_gas <= 400_000
@@ -43,7 +44,7 @@ def test_demo_with_a_lying_solver_ends_with_its_conviction(name, digits, stage) 
         assert [move["function"] for move in conviction.moves][:8] == NINE_MOVES
         assert conviction.transactions == 9
         assert conviction.gas <= 2_500_000
-    others = [n for n in report.gains if n not in ("solver", "requester", conviction.opener)]
+    others = [n for n in report.gains if n not in ("solver", "requester", conviction.beneficiary)]
     assert all(report.gains[n] == 0 for n in others), "every other bond came back whole"
 
 

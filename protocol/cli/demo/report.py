@@ -45,10 +45,15 @@ class Place:
 
 @dataclass(frozen=True)
 class DisputeReport:
-    """One dispute with its cost."""
+    """One dispute with its cost.
+
+    ``beneficiary`` has the challenger's share of the stake, if the solver was convicted: a verifier
+    that was drawn for the segment comes before the opener of the dispute that was decided.
+    """
 
     dispute_id: str
     opener: str
+    beneficiary: str | None
     winner: str
     transactions: int
     gas: int
@@ -105,6 +110,7 @@ def report_dispute(
     return DisputeReport(
         dispute_id=f"0x{record.dispute_id.hex()}",
         opener=names.get(record.opener, record.opener),
+        beneficiary=names.get(record.beneficiary or ""),
         winner=winner.get(record.closed or DisputeState.NONE, "nobody (live)"),
         transactions=len(mined),
         gas=sum(entry.gas for entry in mined),

@@ -46,7 +46,7 @@ def _money(reports: Sequence[ScenarioReport]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for report in reports:
         decisive = _decisive(report)
-        challenger = decisive.opener if decisive else None
+        challenger = (decisive.beneficiary or decisive.opener) if decisive else None
         verifiers = sum(
             gain
             for name, gain in report.gains.items()
