@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 from protocol.agents.attempts import Attempts
@@ -109,24 +109,14 @@ def terms_of(task: Task, offer: Offer) -> Terms:
     """The terms of a task under an offer."""
     manifest = task.manifest
     return Terms(
-        manifest.program_root,
-        manifest.data_root,
-        manifest.initial_state_root,
-        manifest.root,
-        manifest.steps,
-        manifest.interval,
-        manifest.nodes,
-        len(manifest.state),
-        len(manifest.data),
-        offer.max_reward,
-        offer.value_at_risk,
-        offer.verifier_fee,
-        offer.verifiers,
-        offer.segments_per_verifier,
-        offer.bid_seconds,
-        offer.reveal_seconds,
-        offer.run_seconds,
-        offer.window_seconds,
-        offer.segment_seconds,
-        offer.trace_seconds,
+        program_root=manifest.program_root,
+        data_root=manifest.data_root,
+        initial_state_root=manifest.initial_state_root,
+        manifest_root=manifest.root,
+        steps=manifest.steps,
+        interval=manifest.interval,
+        node_count=manifest.nodes,
+        state_count=len(manifest.state),
+        data_count=len(manifest.data),
+        **asdict(offer),
     )
