@@ -125,6 +125,8 @@ interface IMarket {
         bytes32 indexed taskId, address indexed solver, uint256 returned, uint256 toRequester, uint256 burned
     );
     event TaskRefunded(bytes32 indexed taskId, uint256 amount);
+    /// @notice Where an account serves files from now on; an empty text: nowhere any more. Nothing checks it.
+    event StoreAnnounced(address indexed account, string url);
 
     // --- requester ----------------------------------------------------------------------------------------
     /// @notice Posts a task and takes maxReward + verifiers * verifierFee from the caller's vault credit.
@@ -175,6 +177,10 @@ interface IMarket {
 
     /// @notice Anyone, once runEnd has passed without a submission: the solver pays the no-show penalty.
     function expire(bytes32 taskId) external;
+
+    // --- anyone -------------------------------------------------------------------------------------------
+    /// @notice Tells the others where the caller serves its files. Only announced: readers check what they fetch.
+    function announceStore(string calldata url) external;
 
     // --- settlement, by the claims contract only ------------------------------------------------------------
     /// @notice The claim of a SUBMITTED task fell: its stake is split and the task becomes VACANT.

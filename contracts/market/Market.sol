@@ -17,6 +17,11 @@ contract Market is Settling {
     {}
 
     /// @inheritdoc IMarket
+    function announceStore(string calldata url) external {
+        emit StoreAnnounced(msg.sender, url);
+    }
+
+    /// @inheritdoc IMarket
     function constants() external view returns (Constants memory) {
         return _constants;
     }

@@ -1,4 +1,7 @@
-"""Constants of deployments: `minimal` for tests (short clocks) and `devnet`.
+"""Constants of deployments: `minimal`, `local`, `devnet`.
+
+`minimal` is for tests in virtual time, `local` for nodes on one machine that keep real time: seconds
+where `devnet` has hours.
 
 A deployment's constants never change; nobody owns it. Where prices have moved (gas against token),
 one deploys anew.
@@ -6,12 +9,12 @@ one deploys anew.
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from protocol.chain.stake import WAD, BondRates
 
-__all__ = ["DEVNET", "MINIMAL", "PRESETS", "DisputeConstants", "MarketConstants", "Preset"]
+__all__ = ["DEVNET", "LOCAL", "MINIMAL", "PRESETS", "DisputeConstants", "MarketConstants", "Preset"]
 
 MINUTE = 60
 HOUR = 60 * MINUTE
@@ -130,6 +133,16 @@ MINIMAL = Preset(
     token_supply=10**9 * TOKEN,
 )
 
+# Everything that a person would wait for takes seconds; the rest is that of `minimal`.
+LOCAL = Preset(
+    name="local",
+    market=replace(MINIMAL.market, open_reveal_seconds=10, reopen_seconds=60),
+    dispute=replace(MINIMAL.dispute, solver_seconds=120, opener_seconds=120, grace_seconds=20),
+    minimum_verifier_stake=MINIMAL.minimum_verifier_stake,
+    unbonding_seconds=MINIMAL.unbonding_seconds,
+    token_supply=MINIMAL.token_supply,
+)
+
 DEVNET = Preset(
     name="devnet",
     market=MarketConstants(
@@ -163,4 +176,4 @@ DEVNET = Preset(
     token_supply=10**9 * TOKEN,
 )
 
-PRESETS = {preset.name: preset for preset in (MINIMAL, DEVNET)}
+PRESETS = {preset.name: preset for preset in (MINIMAL, LOCAL, DEVNET)}

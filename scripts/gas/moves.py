@@ -86,6 +86,7 @@ def _tasks(world: World) -> None:
         steps=1_000, interval=10, verifiers=3, segments_per_verifier=2, verifier_fee=7 * TOKEN
     )
     world.do(market.cancel(world.post(terms)), requester)
+    world.do(market.announceStore("https://solver.example.org:8600/"), requester)
     void = world.post(terms)
     world.pass_to(world.task(void).reveal_end)
     world.do(market.void(void))

@@ -290,3 +290,10 @@ def test_views_of_an_unknown_task_are_refused(world: World):
         market.reclaim(unknown, 0, ZERO),
     ):
         world.refuses(fn, None, "UnknownTask", unknown)
+
+
+def test_anyone_announces_and_takes_back_where_it_serves_files(world: World):
+    for url in ("https://solver.example.org:8600/", ""):
+        receipt = world.do(world.market.functions.announceStore(url), world.requester)
+        event = world.event(world.market, "StoreAnnounced", receipt)
+        assert (event["account"], event["url"]) == (world.requester, url)
