@@ -2,11 +2,13 @@
 
 Entry i of the log is the root of the state after min(i * C, T) steps. The file of a checkpoint is
 on disk before its root is in the log; so whatever is logged can be served and resumed from. The
-initial state is the task's own and has no file.
+initial state is the task's own and has no file. A run that was stopped between two checkpoints
+leaves a partial state beside them, see `partials`.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +16,7 @@ from typing import Final, Protocol, Self
 
 from protocol.merkle import root_of_leaves
 from protocol.merkle.log import CheckpointLog
+from protocol.training.partials import Partials
 from protocol.training.task import Task
 from protocol.training.tensors import Tensor, TensorError, read_tensors, roots_of, write_tensors
 
@@ -58,9 +61,16 @@ class CheckpointFolder:
         self.task = task
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        for partial in folder.glob("*.tmp"):  # what a crash left behind
-            partial.unlink(missing_ok=True)
-        self.log = CheckpointLog(folder / LOG)
+        for unfinished in folder.glob("*.tmp"):  # what a crash left behind
+            unfinished.unlink(missing_ok=True)
+        self._partials = Partials(task, folder)
+        try:
+            self.log = CheckpointLog(folder / LOG)
+        except (sqlite3.DatabaseError, ValueError) as error:
+            raise CheckpointError(
+                f"{folder / LOG} is not a checkpoint log ({error}): move it away, and the run is "
+                "computed again"
+            ) from error
         initial = task.manifest.initial_state_root
         try:
             self.log.record(0, initial)
@@ -104,6 +114,11 @@ class CheckpointFolder:
         if index > 0:
             write_tensors(self.path(index), "state", state)
         self.log.record(index, root)
+        self._partials.remove()
+
+    def write_partial(self, step: int, state: Sequence[Tensor]) -> None:
+        """Keep the state after ``step`` steps, of a run that stops between two checkpoints."""
+        self._partials.write(step, state, self.log.root)
 
     def state(self, index: int) -> Sequence[Tensor]:
         """The state that log entry ``index`` commits to, read from disk and compared with it.
@@ -139,3 +154,13 @@ class CheckpointFolder:
             except CheckpointError:
                 continue
         return 0, self.task.state
+
+    def resume(self) -> tuple[int, Sequence[Tensor]]:
+        """Where to go on from, the partial state if it counts: (steps done, state)."""
+        index, state = self.latest()
+        done = self.task.checkpoint_step(index)
+        # A damaged last checkpoint is made again first: it has to be served.
+        if self.task.manifest.segments > index == self.log.size - 1:
+            within = range(done + 1, self.task.checkpoint_step(index + 1))
+            return self._partials.latest(within, self.log.root) or (done, state)
+        return done, state

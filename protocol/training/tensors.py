@@ -92,11 +92,30 @@ def read_tensors(path: Path, prefix: str, specs: Sequence[TensorSpec]) -> list[T
     return tensors
 
 
-def write_tensors(path: Path, prefix: str, tensors: Sequence[Tensor]) -> None:
+def read_metadata(path: Path) -> dict[str, str]:
+    """The texts that a file of tensors has beside them. TensorError if it cannot be read."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise TensorError(f"cannot read {path}: {error}") from error
+
+
+def write_tensors(
+    path: Path, prefix: str, tensors: Sequence[Tensor], metadata: dict[str, str] | None = None
+) -> None:
     """Write a file that `read_tensors` reads; it is there whole, on disk, or not at all."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    save_file({f"{prefix}.{index}": tensor for index, tensor in enumerate(tensors)}, partial)
-    put_in_place(partial, path)
+    named = {f"{prefix}.{index}": tensor for index, tensor in enumerate(tensors)}
+    try:
+        if metadata is None:
+            save_file(named, partial)
+        else:
+            save_file(named, partial, metadata)
+        put_in_place(partial, path)
+    except BaseException:  # a full disk above all: what is half written must not fill it further
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def write_bytes(path: Path, data: bytes) -> None:

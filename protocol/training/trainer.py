@@ -1,9 +1,10 @@
-"""Trains a task with checkpoints; killed at any point, a new run goes on to the same roots."""
+"""Trains a task with checkpoints; stopped or killed anywhere, it goes on to the same roots."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from protocol.training.checkpoints import CheckpointFolder
 from protocol.training.hooks import Hooks
 from protocol.training.step import StepRunner
 from protocol.training.task import Task
-from protocol.training.tensors import roots_of
+from protocol.training.tensors import Tensor, roots_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Outcome:
     log_size: int
     log_root: bytes
     state_root: bytes  # of the last logged state
+    stopped: int | None = None  # steps done when it was told to stop; None: it went all the way
 
 
 class Trainer:
@@ -60,44 +62,80 @@ class Trainer:
         self._runner = StepRunner(task.program, self.executor, hooks)
 
     def run(
-        self, until: int | None = None, progress: Callable[[Progress], None] | None = None
+        self,
+        until: int | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        stop: Callable[[], bool] | None = None,
     ) -> Outcome:
         """Train up to the last checkpoint at or before step ``until`` (default: to the end).
+
+        Args:
+            until: steps.
+            progress: called after each step.
+            stop: asked before each step; True ends the run there. What was done since the last
+                checkpoint is kept, and the next run goes on from it.
 
         Raises:
             CheckpointError: the folder holds another task's run.
             ValueError: a state differs from what the log committed to earlier.
+            OSError: a state cannot be written, e.g. because the disk is full; what was written
+                before is whole.
         """
         until = self.task.manifest.steps if until is None else until
         with CheckpointFolder(self.task, self.folder) as checkpoints:
-            index, state = checkpoints.latest()
-            while (
-                index < self.task.manifest.segments
-                and self.task.checkpoint_step(index + 1) <= until
-            ):
-                index += 1
-                for step in self.task.segment_steps(index):
-                    start = time.perf_counter()
-                    state = self._runner.run(step, state, self.task.data, consume=True)
-                    done = step + 1 == self.task.checkpoint_step(index)
-                    if done:
-                        root = root_of_leaves(roots_of(state, self.executor.threads))
-                        checkpoints.write(index, state, root)
-                    if progress is not None:
-                        loss = self.task.manifest.loss_state
-                        progress(
-                            Progress(
-                                step=step + 1,
-                                steps=self.task.manifest.steps,
-                                loss=None if loss is None else float(state[loss].reshape(-1)[0]),
-                                seconds=time.perf_counter() - start,
-                                checkpoint=index if done else None,
-                            )
-                        )
+            done, state = checkpoints.resume()
+            resumed, stopped = done, False
+            while not stopped and self._next_checkpoint(done) <= until:
+                stopped = stop is not None and stop()
+                if not stopped:
+                    state = self._step(done, state, checkpoints, progress)
+                    done += 1
+            if stopped and done > resumed and not self._is_checkpoint(done):
+                checkpoints.write_partial(done, state)
             log = checkpoints.log
             return Outcome(
                 self.task.checkpoint_step(log.size - 1),
                 log.size,
                 log.root,
                 log.entry(log.size - 1),
+                done if stopped else None,
             )
+
+    def _step(
+        self,
+        step: int,
+        state: Sequence[Tensor],
+        checkpoints: CheckpointFolder,
+        progress: Callable[[Progress], None] | None,
+    ) -> Sequence[Tensor]:
+        """The state after step ``step``, on disk if it is a checkpoint."""
+        start = time.perf_counter()
+        state = self._runner.run(step, state, self.task.data, consume=True)
+        index = None
+        if self._is_checkpoint(step + 1):
+            index = -(-(step + 1) // self.task.manifest.interval)
+            root = root_of_leaves(roots_of(state, self.executor.threads))
+            checkpoints.write(index, state, root)
+        if progress is not None:
+            loss = self.task.manifest.loss_state
+            progress(
+                Progress(
+                    step=step + 1,
+                    steps=self.task.manifest.steps,
+                    loss=None if loss is None else float(state[loss].reshape(-1)[0]),
+                    seconds=time.perf_counter() - start,
+                    checkpoint=index,
+                )
+            )
+        return state
+
+    def _is_checkpoint(self, step: int) -> bool:
+        """Whether the state after ``step`` steps is in the log."""
+        return step % self.task.manifest.interval == 0 or step == self.task.manifest.steps
+
+    def _next_checkpoint(self, step: int) -> float:
+        """Steps done at the first checkpoint after ``step`` steps; infinite after the last."""
+        manifest = self.task.manifest
+        if step == manifest.steps:
+            return math.inf
+        return min((step // manifest.interval + 1) * manifest.interval, manifest.steps)
