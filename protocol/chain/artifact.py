@@ -33,6 +33,8 @@ class Artifact:
         source_hash: Hash of the compiler's version, its settings and all sources that matter.
         link_references: Byte offsets in the creation code where the address of an external library
             belongs, by library name.
+        immutable_references: Start and length of each place in the runtime code that the
+            constructor fills in; the artefact has zeros there.
     """
 
     name: str
@@ -42,11 +44,19 @@ class Artifact:
     deployed_bytecode: str
     source_hash: str
     link_references: dict[str, list[int]] = field(default_factory=dict)
+    immutable_references: list[list[int]] = field(default_factory=list)
 
     @property
     def code_size(self) -> int:
         """Length of the runtime code in bytes; EIP-170 allows 24,576."""
         return len(self.deployed_bytecode) // 2 - 1
+
+    def is_code(self, code: bytes) -> bool:
+        """Whether runtime code is this contract's, whatever its constructor filled in."""
+        masked = bytearray(code)
+        for start, length in self.immutable_references:
+            masked[start : start + length] = bytes(length)
+        return "0x" + masked.hex() == self.deployed_bytecode
 
     def link(self, libraries: Mapping[str, str]) -> str:
         """Return the creation code with the libraries' addresses written in.
@@ -76,6 +86,7 @@ class Artifact:
         rest = {
             "bytecode": self.bytecode,
             "deployedBytecode": self.deployed_bytecode,
+            "immutableReferences": self.immutable_references,
             "linkReferences": self.link_references,
             "name": self.name,
             "source": self.source,
@@ -101,6 +112,7 @@ class Artifact:
             deployed_bytecode=data["deployedBytecode"],
             source_hash=data["sourceHash"],
             link_references=data["linkReferences"],
+            immutable_references=data["immutableReferences"],
         )
 
 

@@ -1,6 +1,6 @@
 """Compiles the contracts, and packs the production ones with the Python package.
 
-Each file is compiled alone with what it imports, and cached under `.cache/contracts/` by the hash
+Each file is compiled alone with what it imports, and cached under `.cache/units/` by the hash
 of exactly that: changing one contract recompiles only what depends on it. Run as a module
 (`make artifacts`) it rewrites `protocol/chain/artifacts/`.
 """
@@ -46,8 +46,13 @@ SETTINGS: dict[str, Any] = {
     # No metadata in the code: a comment does not change what is deployed.
     "metadata": {"appendCBOR": False, "bytecodeHash": "none"},
 }
-_OUTPUTS = ["abi", "evm.bytecode", "evm.deployedBytecode.object"]
-_UNITS_DIR = CACHE_DIR / "contracts"
+_OUTPUTS = [
+    "abi",
+    "evm.bytecode",
+    "evm.deployedBytecode.object",
+    "evm.deployedBytecode.immutableReferences",
+]
+_UNITS_DIR = CACHE_DIR / "units"
 _WORKERS = 2
 
 
@@ -193,6 +198,11 @@ def _to_artifact(name: str, source: str, data: dict[str, Any], key: str) -> Arti
         deployed_bytecode="0x" + evm["deployedBytecode"]["object"],
         source_hash=key,
         link_references=links,
+        immutable_references=sorted(
+            [spot["start"], spot["length"]]
+            for spots in evm["deployedBytecode"].get("immutableReferences", {}).values()
+            for spot in spots
+        ),
     )
 
 
