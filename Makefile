@@ -22,11 +22,12 @@ LOCK := $(if $(shell command -v flock),flock $(BUILD).lock)
 
 BASE := $(VENV)/.stamp-base
 FULL := $(VENV)/.stamp-full
+AUDIT := .venv-audit/.stamp
 NODE := node_modules/.stamp
 NODE_DEV := node_modules/.stamp-dev
 NPM_CI := $(VENV)/bin/npm ci --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup native artifacts lint test test-all hardhat devnet demo gas bench clean
+.PHONY: help setup native artifacts lint test test-all hardhat devnet demo gas bench slither clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -61,6 +62,13 @@ $(NODE_DEV): package.json package-lock.json | $(FULL)
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(NPM_CI)
 	@touch $(NODE) $@
 
+# Apart from the rest: slither needs another web3.
+$(AUDIT): pyproject.toml | $(BASE)
+	$(PY) -m venv .venv-audit
+	.venv-audit/bin/python -m pip --disable-pip-version-check install -q $(PIP_FLAGS) $$($(PY) -c "import tomllib; \
+	  print(*tomllib.load(open('pyproject.toml', 'rb'))['dependency-groups']['audit'])")
+	@touch $@
+
 native: $(BASE) ## rebuild the C++ modules in place
 	@mkdir -p build
 	@$(LOCK) $(VENV)/bin/cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release \
@@ -79,7 +87,7 @@ lint: $(FULL) ## ruff (lint and format) and mypy
 test: setup lint ## what a change must pass: lint, types, tests
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup -m "not slow"
 
-test-all: setup lint ## the same with the slow tests
+test-all: setup lint $(AUDIT) ## the same with the slow tests
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup
 
 hardhat: $(NODE_DEV) ## compile the contracts with Hardhat too
@@ -93,6 +101,9 @@ demo: native ## a task from posting to a convicted cheat, on an embedded chain
 
 gas: setup ## measure gas in real runs, print the table of docs/GAS.md and compare it
 	$(PY) scripts/gas_table.py --check
+
+slither: setup $(AUDIT) ## analyse the contracts; every finding is answered in docs/SLITHER.md
+	$(PY) scripts/slither.py
 
 bench: native ## measure speed: every scripts/bench*.py
 	@for script in scripts/bench*.py; do echo "$$script" >&2; $(PY) "$$script"; done
