@@ -7,6 +7,9 @@ const require = createRequire(import.meta.url);
 
 export default defineConfig({
   solidity: {
+    // Contracts first, alone: tests deploy most of them from their artifacts, as a chain gets them, and so
+    // need not compile them again.
+    splitTestsCompilation: true,
     compilers: [
       {
         version: require("solc/package.json").version,
@@ -24,6 +27,22 @@ export default defineConfig({
     tests: { solidity: "./tests/solidity" },
     cache: "./.cache/hardhat/cache",
     artifacts: "./.cache/hardhat/artifacts",
+  },
+  test: {
+    solidity: {
+      fsPermissions: { readDirectory: ["./.cache/hardhat/artifacts/contracts"] },
+      // One seed for everybody, so that a failure is everybody's; `make solidity FUZZ_SEED=0x..` takes another.
+      fuzz: {
+        runs: Number(process.env.FUZZ_RUNS ?? 256),
+        ...(process.env.FUZZ_SEED ? { seed: process.env.FUZZ_SEED } : {}),
+        // A run that `assume` discards tests nothing: few may be.
+        maxTestRejects: 1024,
+      },
+      invariant: {
+        runs: Number(process.env.INVARIANT_RUNS ?? 16),
+        depth: Number(process.env.INVARIANT_DEPTH ?? 100),
+      },
+    },
   },
   networks: {
     default: { type: "edr-simulated", chainType: "l1", hardfork: "prague" },
