@@ -7,15 +7,9 @@ from typing import Any
 
 import typer
 
+from protocol.dispute.place import LEVELS, Word, where, whose
+
 TOKEN = 10**18
-LEVELS = (
-    ("log", "segment", "segment {segment}"),
-    ("segment", "step", "step {step}"),
-    ("trace", "node", "node {node} ({origin})"),
-    ("state", "binding", "state tensor {binding} ({tensor})"),
-    ("tensor", "element", "element {element}"),
-    ("fold", "term", "{term}, {kind}"),
-)
 REACHED_BY = {
     "open": "log",
     "postSegment": "segment",
@@ -97,17 +91,11 @@ def draw_ladder(place: dict[str, Any], moves: list[dict[str, Any]]) -> list[str]
 def describe_place(dispute: dict[str, Any]) -> list[str]:
     """The verdict, and the exact place where it fell."""
     place = dispute["place"]
-    steps = [
-        text.format(**place)
-        for _, key, text in LEVELS
-        if place.get(key) is not None and not (key == "node" and place.get("binding") is not None)
-    ]
-    lines = [", ".join(steps)]
+    lines = [where(place)]
     if place["solver_word"] is not None:
-        apart = "" if place["ulp"] is None else f", {place['ulp']} ulp apart"
-        lines.append(
-            f"solver {_word(place['solver_word'])}, chain {_word(place['chain_word'])}{apart}"
-        )
+        words = (Word(**place["solver_word"]), Word(**place["chain_word"]))
+        apart = None if place["ulp"] is None else f"{place['ulp']} ulp apart"
+        lines.append(whose("solver", "chain", words, apart))
     lines.append(
         f"{dispute['winner']} won by {place['decided_by']}; "
         f"{dispute['transactions']} transactions, {dispute['gas']:,} gas"
@@ -126,10 +114,6 @@ def _was_pointed(key: str, done: list[str]) -> bool:
         "term": ("pointTerm", "pointKind"),
     }[key]
     return any(function in direct for function in done)
-
-
-def _word(word: dict[str, str]) -> str:
-    return f"{word['hex']} ({word['decimal']})"
 
 
 def _tokens(wei: int) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from protocol.dispute import ulp
 from protocol.dispute.challenger import first_difference, first_different_element
 from protocol.dispute.execution import Execution, Withheld
 from protocol.dispute.state import ARITHMETIC
+from protocol.program.canonical import decode_binding
 from protocol.program.isa import DType
 
 
@@ -16,10 +17,11 @@ from protocol.program.isa import DType
 class Fault:
     """The first place where a run differs from one's own.
 
-    As deep as the other run can be read: ``segment`` alone if its states are withheld, and so on.
-    Either ``binding`` or ``node`` names what is wrong with the step. ``expected`` and ``got`` are
-    the words that differ (accumulators if ``kind`` is 0xff, else load words), ``dtype`` tells how
-    to read them.
+    As deep as both runs can be read: ``segment`` alone if the other's states are withheld, and so
+    on. Either ``binding`` or ``node`` names what is wrong with the step. ``expected`` and ``got``
+    are the words that differ, ``dtype`` tells how to read them: the accumulators of ``term`` if
+    ``kind`` is 0xff, the words of a load if it is another number, and the stored elements if it is
+    None.
     """
 
     segment: int
@@ -43,24 +45,23 @@ class Fault:
         return f"{', '.join(place)}: {self._what()}"
 
     def _what(self) -> str:
+        words = "the values below this place are withheld"
+        if self.expected is not None and self.got is not None and self.dtype is not None:
+            words = f"expected and got {ulp.describe(self.expected, self.got, self.dtype)}"
         if self.binding is not None:
-            return "it is not what its binding names"
-        if self.expected is None or self.got is None:
-            return "the solver's values below this place are withheld"
-        if self.dtype is DType.F32:
-            words = ulp.describe(self.expected, self.got)
-        else:
-            words = f"{self.expected:#010x} and {self.got:#010x}"
-        what = "the accumulator" if self.kind == ARITHMETIC else f"the word of load {self.kind}"
-        return f"{what}: expected and got {words}"
+            return f"it is not what its binding names; {words}"
+        if self.expected is None:
+            return words
+        what = "the stored element" if self.kind is None else f"the word of load {self.kind}"
+        return f"{'the accumulator' if self.kind == ARITHMETIC else what}: {words}"
 
 
 def find_fault(own: Execution, other: Execution) -> Fault | None:
     """The first difference of ``other`` from ``own``; None if their logs agree.
 
     Args:
-        own: one's own run of the task.
-        other: the solver's, as far as it is served; ``Withheld`` ends the search where it is.
+        own: one's own run of the task, or what is known of it.
+        other: the solver's, as far as it is served; ``Withheld`` of either ends the search.
     """
     segment = first_difference(other.log_leaves(), own.log_leaves())
     return None if segment is None else find_fault_in_segment(own, other, segment)
@@ -75,14 +76,34 @@ def find_fault_in_segment(own: Execution, other: Execution, segment: int) -> Fau
     if t is None:
         return None
     step = own.interval * (segment - 1) + t
+    return find_fault_in_step(own, other, segment, step) or Fault(segment, step)
+
+
+def find_fault_in_step(own: Execution, other: Execution, segment: int, step: int) -> Fault | None:
+    """The first difference within a step that starts from one and the same state."""
+    place = Fault(segment, step)
     try:
-        node = first_difference(other.trace_leaves(step), own.trace_leaves(step))
-        if node is None:
-            q = first_difference(other.state_leaves(step + 1), own.state_leaves(step + 1))
-            return Fault(segment, step, binding=q)
+        trace = own.trace_leaves(step)
+        node = first_difference(other.trace_leaves(step), trace)
+        if node is not None:
+            return _in_node(own, other, replace(place, node=node))
+        q = first_difference(other.state_leaves(step + 1), own.state_leaves(step + 1))
     except Withheld:
-        return Fault(segment, step)
-    return _in_node(own, other, Fault(segment, step, node=node))
+        return place
+    return None if q is None else _in_state_tensor(own, other, step, q, len(trace), place)
+
+
+def _in_state_tensor(
+    own: Execution, other: Execution, step: int, index: int, nodes: int, place: Fault
+) -> Fault:
+    """Element and words of a state tensor that differs after equal traces."""
+    place = replace(place, binding=index)
+    dtype = decode_binding(own.program_leaves()[nodes + index]).dtype
+    try:
+        theirs, ours = (run.state_tensor(step + 1, index) for run in (other, own))
+    except Withheld:
+        return place
+    return _at_element(place, theirs, ours, dtype)
 
 
 def _in_node(own: Execution, other: Execution, place: Fault) -> Fault:
@@ -92,19 +113,17 @@ def _in_node(own: Execution, other: Execution, place: Fault) -> Fault:
     step, node = place.step, place.node
     descriptor = own.node(node)
     try:
-        theirs = other.node_output(step, node)
-        ours = own.node_output(step, node)
-        element = first_different_element(theirs, ours, descriptor.dtype.width)
+        theirs, ours = (run.node_output(step, node) for run in (other, own))
     except Withheld:
         return place
-    if element is None:
+    at = _at_element(place, theirs, ours, descriptor.dtype)
+    if at.element is None:
         return place
-    at = Fault(place.segment, step, node=node, element=element)
     try:
-        their_leaves = other.fold_leaves(step, node, element)
+        their_leaves = other.fold_leaves(step, node, at.element)
+        our_leaves = own.fold_leaves(step, node, at.element)
     except Withheld:
         return at
-    our_leaves = own.fold_leaves(step, node, element)
     term = first_difference(their_leaves, our_leaves)
     if term is None or len(their_leaves[term]) != len(our_leaves[term]):
         return at
@@ -114,15 +133,27 @@ def _in_node(own: Execution, other: Execution, place: Fault) -> Fault:
     dtype = descriptor.dtype
     if word > 0:
         dtype = descriptor.operands[descriptor.loads[word - 1].operand].dtype
-    return Fault(
-        place.segment,
-        step,
-        node=node,
-        element=element,
+    return replace(
+        at,
         term=term,
         kind=word - 1 if word > 0 else ARITHMETIC,
         expected=expected[word],
         got=got[word],
+        dtype=dtype,
+    )
+
+
+def _at_element(place: Fault, theirs: bytes, ours: bytes, dtype: DType) -> Fault:
+    """The first stored element that differs; ``place`` itself if one tensor begins the other."""
+    element = first_different_element(theirs, ours, dtype.width)
+    if element is None:
+        return place
+    stored = slice(element * dtype.width, (element + 1) * dtype.width)
+    return replace(
+        place,
+        element=element,
+        expected=int.from_bytes(ours[stored], "little"),
+        got=int.from_bytes(theirs[stored], "little"),
         dtype=dtype,
     )
 

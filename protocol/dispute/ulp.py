@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import struct
 
+from protocol.program.isa import DType
+
 SIGN = 0x80000000
 INFINITY = 0x7F800000
 
@@ -38,11 +40,32 @@ def decimal(word: int) -> str:
     return text if any(mark in text for mark in ".en") else f"{text}.0"
 
 
-def describe(a: int, b: int) -> str:
-    """The two words for a reader: hexadecimal, decimal and distance."""
+def value_of(word: int, dtype: DType) -> str:
+    """A word in decimal, as its type reads it: i32 words are signed."""
+    if dtype is DType.F32:
+        return decimal(word)
+    return str(word - (1 << 32) if dtype is DType.I32 and word >> 31 else word)
+
+
+def hexadecimal(word: int, dtype: DType) -> str:
+    """A word in hexadecimal: as many digits as its type stores."""
+    return f"0x{word:0{2 * dtype.width}x}"
+
+
+def how_far(a: int, b: int, dtype: DType) -> str:
+    """The distance of two different words for a reader."""
+    if dtype is not DType.F32:
+        return f"{abs(int(value_of(a, dtype)) - int(value_of(b, dtype)))} apart"
+    if _is_nan(a) and _is_nan(b):
+        return "two different NaNs" if a != b else "the same NaN"
     apart = distance(a, b)
-    how_far = "not comparable" if apart is None else f"{apart} ulp apart"
-    return f"{a:#010x} ({decimal(a)}) and {b:#010x} ({decimal(b)}), {how_far}"
+    return "not comparable" if apart is None else f"{apart} ulp apart"
+
+
+def describe(a: int, b: int, dtype: DType = DType.F32) -> str:
+    """The two words for a reader: hexadecimal, decimal and distance."""
+    first, second = (f"{hexadecimal(w, dtype)} ({value_of(w, dtype)})" for w in (a, b))
+    return f"{first} and {second}, {how_far(a, b, dtype)}"
 
 
 def _reads_back(text: str, word: int) -> bool:

@@ -7,21 +7,14 @@ from typing import Any
 
 from protocol.agents.reader import DisputeRecord, Reader
 from protocol.agents.sender import Ledger
-from protocol.dispute.state import ARITHMETIC, DisputeState
-from protocol.dispute.ulp import decimal, distance
+from protocol.dispute.place import Word, kind_text, term_text, word_of
+from protocol.dispute.state import DisputeState
+from protocol.dispute.ulp import distance
+from protocol.kernels.reference.evaluator import unravel
 from protocol.program.isa import DType
-from protocol.program.node import Node, OperandKind
 from protocol.training.task import Task
 
 JUDGING = ("judgeArithmetic", "judgeLoad", "answerBinding")
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word as a reader wants it: hexadecimal and decimal."""
-
-    hex: str
-    decimal: str
 
 
 @dataclass(frozen=True)
@@ -140,36 +133,13 @@ def find_place(reader: Reader, task: Task, record: DisputeRecord) -> Place:
         if "ElementPointed" in names:
             pointed["element"] = unravel(position.element, node.shape)
         if "TermPointed" in names:
-            at = unravel(position.term, node.domain)
-            pointed["term"] = f"term {at}" if at else "its only term"
-            pointed["kind"] = _kind(node, task, position.kind)
+            pointed["term"] = term_text(position.term, node)
+            pointed["kind"] = kind_text(position.kind, node, task.manifest)
     if record.judged:
         return Place(**pointed, **_judged(record.judged, task, position.node))
     if record.closed in (DisputeState.CHALLENGER_WON, DisputeState.SOLVER_WON):
         return Place(decided_by=f"the clock, in {record.last_state.name}", **pointed)
     return Place(decided_by="nothing yet", **pointed)
-
-
-def unravel(index: int, shape: tuple[int, ...]) -> list[int]:
-    """Row-major coordinates of a flat index."""
-    coordinates: list[int] = []
-    for size in reversed(shape):
-        coordinates.insert(0, index % size)
-        index //= size
-    return coordinates
-
-
-def _kind(node: Node, task: Task, kind: int) -> str:
-    if kind == ARITHMETIC:
-        return "arithmetic"
-    operand = node.operands[node.loads[kind].operand]
-    if operand.kind is OperandKind.NODE:
-        source = f"node {operand.index} ({task.manifest.origins[operand.index]})"
-    elif operand.kind is OperandKind.STATE:
-        source = f"state tensor {task.manifest.state[operand.index].name}"
-    else:
-        source = f"data tensor {task.manifest.data[operand.index].name}"
-    return f"load {kind} from {source}"
 
 
 def _judged(judged: dict[str, Any], task: Task, index: int) -> dict[str, Any]:
@@ -191,13 +161,7 @@ def _judged(judged: dict[str, Any], task: Task, index: int) -> dict[str, Any]:
     claimed = judged["claimed"]
     return {
         "decided_by": how,
-        "solver_word": _word(claimed, dtype),
-        "chain_word": _word(chain, dtype),
+        "solver_word": word_of(claimed, dtype),
+        "chain_word": word_of(chain, dtype),
         "ulp": distance(claimed, chain) if dtype is DType.F32 else None,
     }
-
-
-def _word(word: int, dtype: DType) -> Word:
-    if dtype is DType.F32:
-        return Word(f"{word:#010x}", decimal(word))
-    return Word(f"{word:#010x}", str(word - (1 << 32) if word >> 31 else word))
