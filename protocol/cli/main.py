@@ -1,138 +1,98 @@
-"""`pinpoint`: the commands. Results go to stdout, everything else to stderr.
+"""`pinpoint`: which commands there are, and in which module each lives.
 
-Exit codes: 0 as asked; 1 something did not end as it must; 2 wrong usage or input.
+To add a command, write ``protocol/cli/<command>.py`` with ``app = typer.Typer(...)``, and add its
+line to `COMMANDS` below. A `typer.Typer` with one command and no callback is that command itself
+(`demo`); with several commands, or with a callback, it is a group (`task show`): give a group of
+one command an empty ``@app.callback()``. A command's module
+
+- imports nothing heavy (torch, web3, eth_account) at its top: ``pinpoint --help`` loads them all;
+- takes shared flags from `settings`, prints results with `output`, raises `errors.UserError`;
+- prints JSON with ``as_json: JsonOption``.
+
+Environment variables, ``--config`` and ``--debug`` come by themselves (`common.adorn`), errors are
+told here. Exit codes are those of `errors.Code`.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Annotated, Any
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-# Everything heavy (torch, web3) is imported inside the commands, so that --help answers at once.
+from protocol.cli.common import LazyGroup
+from protocol.cli.errors import Code, report, reporting
+from protocol.cli.output import print_line
 
-app = typer.Typer(
+COMMANDS = {
+    "demo": "protocol.cli.demo.command:app",
+    "task": "protocol.cli.task:app",
+    "dispute": "protocol.cli.dispute:app",
+    "config": "protocol.cli.config:app",
+    "completion": "protocol.cli.completion:app",
+}
+
+
+class Commands(LazyGroup):
+    """The commands of `pinpoint`."""
+
+    modules = COMMANDS
+
+
+root = typer.Typer(
     name="pinpoint",
+    cls=Commands,
     help="Training by strangers, verified bit for bit; a dispute ends at one scalar operation.",
     no_args_is_help=True,
-    add_completion=False,
 )
-task_app = typer.Typer(help="Tasks.", no_args_is_help=True)
-dispute_app = typer.Typer(help="Disputes.", no_args_is_help=True)
-app.add_typer(task_app, name="task")
-app.add_typer(dispute_app, name="dispute")
-
-DEFAULT_RECORD = Path(typer.get_app_dir("pinpoint")) / "demo.json"
-"""The report of the last demo, which `task show` and `dispute show` read."""
-
-RecordOption = Annotated[
-    Path, typer.Option("--record", help="A report that `pinpoint demo --json` wrote.")
-]
-PlayerOption = Annotated[
-    str | None, typer.Option("--player", help="Only this player of the demo, e.g. one-ulp.")
-]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
-@app.command()
-def demo(
-    only: Annotated[
-        list[str] | None, typer.Option("--only", help="Play only this player; may be repeated.")
-    ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Also write the machine-readable report here.")
-    ] = None,
+def _print_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        print_line(f"pinpoint {version('pinpoint-protocol')}")
+        raise typer.Exit
+
+
+@root.callback()
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
 ) -> None:
-    """Sell, train and check a real run on the embedded chain, honestly and with every liar."""
-    from protocol.cli.demo.run import UnknownPlayer, run_demo
+    """Training by strangers, verified bit for bit; a dispute ends at one scalar operation."""
 
-    files = _report_files(json_file)  # looked at before the work, not after it
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; every error has been told on stderr."""
+    # Errors can come before the flags are parsed; afterwards the flags themselves set these.
+    reporting.as_json = "--json" in arguments
+    reporting.debug = "--debug" in arguments
+    command: Any = typer.main.get_command(root)
     try:
-        reports = run_demo(only)
-    except UnknownPlayer as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-    text = json.dumps([report.to_json() for report in reports], indent=1) + "\n"
-    for file in files:
-        file.write_text(text)
-        typer.echo(f"report written to {file}", err=True)
-    if not all(report.ok for report in reports):
-        raise typer.Exit(1)
+        code = command.main(list(arguments), prog_name="pinpoint", standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place that tells errors
+        return int(report(error))
+    if code == Code.INTERRUPTED:
+        return int(report(KeyboardInterrupt()))
+    # Outside its standalone mode typer returns the code of an exit, else what the command returns.
+    return code if isinstance(code, int) else int(Code.OK)
 
 
-@task_app.command("show")
-def task_show(
-    record: RecordOption = DEFAULT_RECORD, player: PlayerOption = None, as_json: JsonFlag = False
-) -> None:
-    """Show each recorded task: its sizes, its people, its money, its end."""
-    from protocol.cli.show import print_task
-
-    for scenario in _read_record(record, player):
-        print_task(scenario, as_json=as_json)
-
-
-@dispute_app.command("show")
-def dispute_show(
-    record: RecordOption = DEFAULT_RECORD,
-    player: PlayerOption = None,
-    move: Annotated[
-        int | None, typer.Option("--move", help="Draw where it stood after so many moves.", min=1)
-    ] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Draw each recorded dispute: how far it was narrowed down, by which moves, and its verdict."""
-    from protocol.cli.show import print_disputes
-
-    shown = [
-        print_disputes(scenario, move=move, as_json=as_json)
-        for scenario in _read_record(record, player)
-    ]
-    if not any(shown):
-        typer.echo("no disputes in this record", err=True)
-
-
-def _report_files(named: Path | None) -> list[Path]:
-    """Where the report goes. Exit 2 if the named file cannot be written."""
-    files = []
+def app(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run `pinpoint` and exit: the entry point of the package."""
+    code = run(sys.argv[1:] if arguments is None else arguments)
     try:
-        DEFAULT_RECORD.parent.mkdir(parents=True, exist_ok=True)
-        DEFAULT_RECORD.open("a").close()
-        files.append(DEFAULT_RECORD)
-    except OSError as error:
-        typer.echo(f"no report for the show commands: {DEFAULT_RECORD}: {error.strerror}", err=True)
-    if named is not None:
-        try:
-            named.open("a").close()
-            files.append(named)
-        except OSError as error:
-            typer.echo(
-                f"error: cannot write the report to {named}: {error.strerror}; "
-                "name another file with --json",
-                err=True,
-            )
-            raise typer.Exit(2) from error
-    return files
-
-
-def _read_record(record: Path, player: str | None) -> list[dict[str, Any]]:
-    """The scenarios of a record, or exit 2 with what is wrong."""
-    try:
-        scenarios: list[dict[str, Any]] = json.loads(record.read_text())
-        players = [scenario["player"] for scenario in scenarios]
-    except OSError as error:
-        typer.echo(f"error: cannot read {record}: {error.strerror}; run `pinpoint demo`", err=True)
-        raise typer.Exit(2) from error
-    except (ValueError, KeyError, TypeError) as error:
-        typer.echo(f"error: {record} is not a report of `pinpoint demo`: {error!r}", err=True)
-        raise typer.Exit(2) from error
-    if player is not None and player not in players:
-        typer.echo(
-            f"error: no player {player!r} in {record}: it has {', '.join(players)}", err=True
-        )
-        raise typer.Exit(2)
-    return [s for s in scenarios if player in (None, s["player"])]
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at exit: close what nobody reads, or it complains.
+        sys.stderr.close()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a demo of one liar, run as a person would."""
     folder = tmp_path_factory.mktemp("demo")
-    done = run("demo", "--only", "one-ulp", "--json", "report.json", cwd=folder)
+    done = run("demo", "--only", "one-ulp", "--report", "report.json", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "1 ulp apart" in done.stdout
     assert "convicted" in done.stdout
@@ -78,7 +78,7 @@ def test_task_show_prints_the_money_of_everybody(record, tmp_path) -> None:
     ("arguments", "says"),
     [
         (["demo", "--only", "nobody"], "no player nobody: there are honest"),
-        (["demo", "--json", "missing/report.json"], "cannot write the report to missing"),
+        (["demo", "--report", "missing/report.json"], "cannot write the report to missing"),
         (["task", "show", "--record", "missing.json"], "cannot read missing.json"),
         (["dispute", "show", "--record", "bad.json"], "is not a report"),
         (["task", "show", "--record", "list.json", "--player", "x"], "no player 'x'"),

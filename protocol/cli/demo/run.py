@@ -1,24 +1,17 @@
-"""Runs the demo: builds the task once, plays the scenarios, prints progress and the table."""
+"""Runs the demo: builds the task once, plays the scenarios, and prints its progress."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Sequence
 
 from rich.console import Console
 
 from protocol.cli.demo.report import ScenarioReport
-from protocol.cli.demo.table import print_table
 
-PLAIN_WIDTH = 100
-"""Columns of the tables where stdout is no terminal."""
-
-# stdout is the result, stderr the progress.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+# The tables are the command's; this is progress.
 err = Console(stderr=True, highlight=False)
-
 
 LEAST_ACCURACY = 0.8
 """Of held-out digits, below which the demo has not delivered a model (a guess is right in 0.1)."""
@@ -69,6 +62,5 @@ def run_demo(only: Sequence[str] | None = None) -> list[ScenarioReport]:
         verdict = "as it must" if report.ok else f"NOT as it must: {'; '.join(report.notes)}"
         err.print(f"  {scenario.name:14} {report.end:10} {report.seconds:5.1f} s  {verdict}")
         reports.append(report)
-    print_table(out, reports)
     err.print(f"{time.perf_counter() - started:.0f} s in all")
     return reports
