@@ -1,147 +1,177 @@
 """The store that parties meet through: blobs by SHA-256, tree leaves and tensors by their root.
 
-Any fsspec file system works (``file:///…``, ``memory://…``, an S3 or IPFS package). The store is
-not trusted: what is fetched counts only if it hashes to its name, and never exceeds the size asked.
-
-Objects: ``blob/<sha256>``, ``leaves/<root>`` (u32 count, then u32 length and bytes per leaf,
-big-endian), ``tensor/<root>`` (the stored bytes).
+A store is a place (a folder, an HTTP server, any fsspec file system) and is not trusted: what is
+fetched counts only if it hashes to its name, and never exceeds the size asked.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
-import struct
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
-
-import fsspec
+from typing import Protocol, TypeVar
 
 from protocol.merkle import root_of_leaves, tensor_root
+from protocol.storage.folder import Folder
+from protocol.storage.limits import Limits
+from protocol.storage.objects import (
+    BLOB,
+    LEAVES,
+    MAX_BLOB_BYTES,
+    MAX_LEAVES_BYTES,
+    TENSOR,
+    Wanted,
+    pack_leaves,
+    wanted_blob,
+    wanted_leaves,
+    wanted_tensor,
+)
 
-MAX_BLOB_BYTES: Final = 1 << 30
-MAX_LEAVES_BYTES: Final = 1 << 28
+T = TypeVar("T")
 
 
-class ContentMissing(LookupError):
-    """The store has no object of this name, or cannot be reached."""
-
-
-class ContentWrong(ValueError):
-    """An object does not hash to its name, or is larger than allowed."""
-
-
-class ContentStore:
-    """Reads and writes content-addressed objects below ``url`` (an fsspec URL or a local path)."""
-
-    def __init__(self, url: str | Path) -> None:
-        self._fs, root = fsspec.core.url_to_fs(str(url))
-        self._root = root.rstrip("/")
-        self._local = "file" in (
-            self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,)
-        )
+class Store(Protocol):
+    """What agents need of a store, wherever its objects lie."""
 
     def put(self, data: bytes) -> bytes:
-        """Store a blob; its SHA-256 (32 bytes)."""
+        """Store a blob; its SHA-256 (32 bytes). StoreUnusable."""
+
+    def get(self, name: bytes, max_bytes: int = MAX_BLOB_BYTES) -> bytes:
+        """The blob with SHA-256 ``name``. ContentMissing, ContentWrong."""
+
+    def put_leaves(self, leaves: Sequence[bytes]) -> bytes:
+        """Store the leaf values of a Merkle tree; its root. StoreUnusable."""
+
+    def get_leaves(self, root: bytes, max_bytes: int = MAX_LEAVES_BYTES) -> list[bytes]:
+        """The leaf values of the tree with this root. ContentMissing, ContentWrong."""
+
+    def put_tensor(self, stored: bytes) -> bytes:
+        """Store a tensor's little-endian bytes; its tensor root. StoreUnusable."""
+
+    def get_tensor(self, root: bytes, nbytes: int) -> bytes:
+        """The ``nbytes`` bytes of the tensor with this root. ContentMissing, ContentWrong."""
+
+
+class Location(Protocol):
+    """A place that holds objects as bytes and checks nothing but sizes."""
+
+    label: str
+
+    def open(self) -> None:
+        """Prepare it for use. StoreUnusable."""
+
+    def read(self, wanted: Wanted[object], patience: float = 1.0) -> bytes:
+        """The bytes of an object, in a part of the usual time. ContentMissing, ContentWrong."""
+
+    def write(self, kind: str, name: bytes, data: bytes) -> None:
+        """Store an object, unless it is there. StoreUnusable."""
+
+
+class ObjectStore(ABC):
+    """The methods of ``Store``, on top of one that finds checked objects and one that writes."""
+
+    @abstractmethod
+    def find(self, wanted: Wanted[T]) -> T:
+        """The checked content of an object. ContentMissing, ContentWrong."""
+
+    @abstractmethod
+    def write(self, kind: str, name: bytes, data: bytes) -> None:
+        """Store the bytes of an object under its name. StoreUnusable."""
+
+    def put(self, data: bytes) -> bytes:
+        """Store a blob; its SHA-256 (32 bytes). StoreUnusable."""
         name = hashlib.sha256(data).digest()
-        self._write("blob", name, data)
+        self.write(BLOB, name, data)
         return name
 
     def get(self, name: bytes, max_bytes: int = MAX_BLOB_BYTES) -> bytes:
         """The blob with SHA-256 ``name``. ContentMissing, ContentWrong."""
-        data = self._read("blob", name, max_bytes)
-        self._check("blob", name, hashlib.sha256(data).digest())
-        return data
+        return self.find(wanted_blob(name, max_bytes))
 
     def put_leaves(self, leaves: Sequence[bytes]) -> bytes:
-        """Store the leaf values of a Merkle tree; its root."""
+        """Store the leaf values of a Merkle tree; its root. StoreUnusable."""
         root = root_of_leaves(list(leaves))
-        parts = [struct.pack(">I", len(leaves))]
-        parts += [struct.pack(">I", len(leaf)) + leaf for leaf in leaves]
-        self._write("leaves", root, b"".join(parts))
+        self.write(LEAVES, root, pack_leaves(leaves))
         return root
 
     def get_leaves(self, root: bytes, max_bytes: int = MAX_LEAVES_BYTES) -> list[bytes]:
         """The leaf values of the tree with this root. ContentMissing, ContentWrong."""
-        leaves = _split(self._read("leaves", root, max_bytes))
-        self._check("leaves", root, root_of_leaves(leaves))
-        return leaves
+        return self.find(wanted_leaves(root, max_bytes))
 
     def put_tensor(self, stored: bytes) -> bytes:
-        """Store a tensor's little-endian bytes; its tensor root."""
+        """Store a tensor's little-endian bytes; its tensor root. StoreUnusable."""
         root = tensor_root(stored)
-        self._write("tensor", root, stored)
+        self.write(TENSOR, root, stored)
         return root
 
     def get_tensor(self, root: bytes, nbytes: int) -> bytes:
         """The ``nbytes`` bytes of the tensor with this root. ContentMissing, ContentWrong."""
-        data = self._read("tensor", root, nbytes)
-        if len(data) != nbytes:
-            raise ContentWrong(f"tensor {root.hex()} has {len(data)} bytes, expected {nbytes}")
-        self._check("tensor", root, tensor_root(data))
-        return data
-
-    def _path(self, kind: str, name: bytes) -> str:
-        if len(name) != 32:
-            raise ValueError(f"a name has 32 bytes, got {len(name)}")
-        return f"{self._root}/{kind}/{name.hex()[:2]}/{name.hex()}"
-
-    def _write(self, kind: str, name: bytes, data: bytes) -> None:
-        path = self._path(kind, name)
-        if self._fs.exists(path):
-            return
-        self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        if not self._local:
-            self._fs.pipe_file(path, data)
-            return
-        # A reader must never see half an object, nor a crash leave one.
-        partial = f"{path}.{secrets.token_hex(8)}.part"
-        with Path(partial).open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).replace(path)
-
-    def _read(self, kind: str, name: bytes, max_bytes: int) -> bytes:
-        path = self._path(kind, name)
-        try:
-            size = self._fs.size(path)  # None where the file system does not know
-            # A read takes memory for all that it asks for: ask for no more than there is.
-            most = max_bytes if size is None else min(size, max_bytes)
-            with self._fs.open(path, "rb") as file:
-                data: bytes = file.read(most + 1)
-        except FileNotFoundError as error:
-            raise ContentMissing(f"no {kind} {name.hex()} in {self._root}") from error
-        except OSError as error:
-            raise ContentMissing(f"cannot read {kind} {name.hex()}: {error}") from error
-        if len(data) > max_bytes:
-            raise ContentWrong(f"{kind} {name.hex()} is larger than the {max_bytes} bytes allowed")
-        return data
-
-    def _check(self, kind: str, name: bytes, got: bytes) -> None:
-        if got != name:
-            raise ContentWrong(
-                f"{kind} {name.hex()} hashes to {got.hex()}: the store was changed or lies; "
-                "fetch it from elsewhere"
-            )
+        return self.find(wanted_tensor(root, nbytes))
 
 
-def _split(data: bytes) -> list[bytes]:
-    leaves: list[bytes] = []
-    try:
-        (count,) = struct.unpack_from(">I", data, 0)
-        at = 4
-        for _ in range(count):
-            (length,) = struct.unpack_from(">I", data, at)
-            leaf = data[at + 4 : at + 4 + length]
-            if len(leaf) != length:
-                raise ContentWrong(f"leaf {len(leaves)} has {len(leaf)} of {length} bytes")
-            leaves.append(leaf)
-            at += 4 + length
-    except struct.error as error:
-        raise ContentWrong(f"leaves end in the middle of a length: {error}") from error
-    if not leaves or at != len(data):
-        raise ContentWrong(f"{count} leaves announced, {len(data) - at} bytes left over")
-    return leaves
+class ContentStore(ObjectStore):
+    """Reads and writes objects at one place.
+
+    Args:
+        url: a folder, or a URL: ``file://``, ``memory://``, ``http(s)://`` (read-only; of somebody
+            you chose, so it may be in a private network), or of any installed fsspec package.
+        limits: on what is fetched from elsewhere.
+
+    Raises:
+        StoreUnusable: the package for this kind of URL is not installed.
+        AddressRefused: an HTTP address that is not opened.
+    """
+
+    def __init__(self, url: str | Path, limits: Limits | None = None) -> None:
+        self._at = _locate(url, limits or Limits())
+
+    @classmethod
+    def at(cls, location: Location) -> ContentStore:
+        """The store at a place that is open already."""
+        store = cls.__new__(cls)
+        store._at = location
+        return store
+
+    @property
+    def label(self) -> str:
+        """How people know the place."""
+        return self._at.label
+
+    @property
+    def folder(self) -> Folder | None:
+        """The folder that the objects lie in, if the place is one of this machine."""
+        return self._at if isinstance(self._at, Folder) else None
+
+    def open(self) -> None:
+        """See now that the place can be used, and clear what crashes left. StoreUnusable."""
+        self._at.open()
+
+    def find(self, wanted: Wanted[T]) -> T:
+        """The checked content of an object. ContentMissing, ContentWrong."""
+        return wanted.decode(self._at.read(wanted))
+
+    def fetch(self, wanted: Wanted[T], patience: float) -> tuple[bytes, T]:
+        """The bytes of an object and their checked content, in a part of the usual time."""
+        data = self._at.read(wanted, patience)
+        return data, wanted.decode(data)
+
+    def write(self, kind: str, name: bytes, data: bytes) -> None:
+        """Store the bytes of an object under its name. StoreUnusable."""
+        self._at.write(kind, name, data)
+
+
+def _locate(url: str | Path, limits: Limits) -> Location:
+    scheme, separator, rest = str(url).partition("://")
+    if not separator:
+        return Folder(url)
+    if scheme == "file":
+        return Folder(rest)
+    if scheme in ("http", "https"):
+        # Imported here: aiohttp takes a while, and most commands never need it.
+        from protocol.storage.http import Fetcher, HttpLocation
+
+        return HttpLocation(str(url), Fetcher(limits, allow_private=True))
+    from protocol.storage.remote import Remote
+
+    return Remote(str(url), limits)

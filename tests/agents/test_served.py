@@ -89,7 +89,7 @@ def test_solver_whose_store_is_full_submits_and_defends_all_the_same(
     task_id = requester.post(task, OFFER_ALL)
 
     class Full(ContentStore):
-        def _write(self, *_: object) -> None:
+        def write(self, *_: object) -> None:
             raise OSError(28, "No space left on device")
 
     solver._store = Full(world.folder / "store")
