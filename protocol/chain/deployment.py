@@ -1,7 +1,7 @@
 """Deploys the contracts of a market, and knows them afterwards.
 
 Vault, registry, market, claims and dispute know one another's addresses from construction, so that
-there is no wiring and no owner: a CREATE address follows from deployer and nonce, and the five are
+there is no wiring and no owner: a CREATE address follows from deployer and nonce, and all are
 deployed in a fixed order. Another transaction of the deployer in between leaves contracts that
 point nowhere; that is found at once and nothing is returned.
 """
@@ -25,16 +25,23 @@ if TYPE_CHECKING:
 
     from protocol.chain.client import Chain
 
-__all__ = ["CONTRACTS", "Deployment", "DeploymentError", "deploy_all"]
+__all__ = [
+    "CONTRACTS",
+    "Deployment",
+    "DeploymentError",
+    "DeploymentPlan",
+    "deploy_all",
+    "plan_deployment",
+]
 
-# Role in a deployment -> name of the contract.
+# Role in a deployment -> name of the contract, in the order of deployment.
 CONTRACTS = {
     "token": "DevToken",
+    "judge": "Judge",
     "vault": "Vault",
     "registry": "Registry",
     "market": "Market",
     "claims": "Claims",
-    "judge": "Judge",
     "dispute": "Dispute",
 }
 
@@ -98,6 +105,92 @@ class Deployment:
         self.chain.send(self.vault.functions.deposit(amount), account)
 
 
+@dataclass(frozen=True)
+class DeploymentPlan:
+    """What will be deployed, and at which addresses: they follow from deployer and nonce.
+
+    Carrying it out twice deploys nothing twice.
+
+    Attributes:
+        deployer: the account that deploys; it gets no rights.
+        first_nonce: of its first transaction of the plan.
+        preset: the constants.
+        token: address of an existing ERC-20; None: a development token comes first.
+    """
+
+    deployer: str
+    first_nonce: int
+    preset: Preset
+    token: str | None = None
+
+    @property
+    def roles(self) -> list[str]:
+        """What is deployed, in order."""
+        return [role for role in CONTRACTS if role != "token" or self.token is None]
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Address of each contract by its role."""
+        found = {} if self.token is None else {"token": self.token}
+        deployer = to_checksum_address(self.deployer)
+        for offset, role in enumerate(self.roles):
+            found[role] = get_create_address(deployer, Nonce(self.first_nonce + offset))
+        return found
+
+    def arguments(self, role: str) -> tuple[Any, ...]:
+        """What the constructor of a role's contract takes."""
+        at, preset = self.addresses, self.preset
+        arguments: dict[str, tuple[Any, ...]] = {
+            "token": (self.deployer, preset.token_supply),
+            "judge": (),
+            "vault": (at["token"], at["registry"], at["market"], at["dispute"]),
+            "registry": (at["vault"], preset.minimum_verifier_stake, preset.unbonding_seconds),
+            "market": (at["vault"], at["registry"], at["claims"], preset.market.to_tuple()),
+            "claims": (at["market"], at["registry"], at["dispute"]),
+            "dispute": (at["claims"], at["vault"], at["judge"], preset.dispute.to_tuple()),
+        }
+        return arguments[role]
+
+    def carry_out(
+        self, chain: Chain, deploy_dispute: Callable[..., Contract] | None = None
+    ) -> Deployment:
+        """Deploy what is not there yet.
+
+        Args:
+            chain: where to.
+            deploy_dispute: as in `deploy_all`.
+
+        Raises:
+            DeploymentError: the deployer made another transaction in between.
+            Reverted: a constant is out of bounds.
+        """
+        bound: dict[str, Contract] = {}
+        for role, address in self.addresses.items():
+            if chain.w3.eth.get_code(to_checksum_address(address)):
+                bound[role] = chain.contract(CONTRACTS[role], address)
+            elif role == "dispute" and deploy_dispute is not None:
+                bound[role] = deploy_dispute(bound["claims"], bound["vault"], bound["judge"])
+            else:
+                arguments = self.arguments(role)
+                bound[role] = chain.deploy(CONTRACTS[role], *arguments, sender=self.deployer)
+            got = str(bound[role].address)
+            if got != address:
+                raise DeploymentError(
+                    f"the {role} has the address {got}, but the other contracts were told "
+                    f"{address}: {self.deployer} sent other transactions in between; deploy again "
+                    "with an account that does nothing else meanwhile"
+                )
+        return Deployment(chain, self.preset, **bound)
+
+
+def plan_deployment(
+    chain: Chain, preset: Preset, *, sender: str | None = None, token: str | None = None
+) -> DeploymentPlan:
+    """What `deploy_all` would do now."""
+    deployer = to_checksum_address(sender or chain.accounts[0])
+    return DeploymentPlan(deployer, chain.w3.eth.get_transaction_count(deployer), preset, token)
+
+
 def deploy_all(
     chain: Chain,
     preset: Preset,
@@ -121,53 +214,5 @@ def deploy_all(
         DeploymentError: The sender made another transaction in between.
         Reverted: A constant is out of bounds.
     """
-    deployer = to_checksum_address(sender or chain.accounts[0])
-
-    def deploy(name: str, *args: Any) -> Contract:
-        return chain.deploy(name, *args, sender=deployer)
-
-    token = token or deploy(CONTRACTS["token"], deployer, preset.token_supply)
-    judge = deploy(CONTRACTS["judge"])
-    # From here on the order is what the addresses depend on.
-    first = chain.w3.eth.get_transaction_count(deployer)
-    roles = ("vault", "registry", "market", "claims", "dispute")
-    promised = {
-        role: get_create_address(deployer, Nonce(first + i)) for i, role in enumerate(roles)
-    }
-    vault = deploy(
-        CONTRACTS["vault"],
-        token.address,
-        promised["registry"],
-        promised["market"],
-        promised["dispute"],
-    )
-    registry = deploy(
-        CONTRACTS["registry"],
-        vault.address,
-        preset.minimum_verifier_stake,
-        preset.unbonding_seconds,
-    )
-    market = deploy(
-        CONTRACTS["market"],
-        vault.address,
-        registry.address,
-        promised["claims"],
-        preset.market.to_tuple(),
-    )
-    claims = deploy(CONTRACTS["claims"], market.address, registry.address, promised["dispute"])
-    if deploy_dispute is None:
-        parameters = preset.dispute.to_tuple()
-        dispute = deploy(
-            CONTRACTS["dispute"], claims.address, vault.address, judge.address, parameters
-        )
-    else:
-        dispute = deploy_dispute(claims, vault, judge)
-    deployment = Deployment(chain, preset, token, vault, registry, market, claims, judge, dispute)
-    for role, address in promised.items():
-        if deployment.addresses[role] != address:
-            raise DeploymentError(
-                f"the {role} has the address {deployment.addresses[role]}, but the other contracts "
-                f"were told {address}: {deployer} sent other transactions in between; "
-                "deploy again with an account that does nothing else meanwhile"
-            )
-    return deployment
+    own = None if token is None else str(token.address)
+    return plan_deployment(chain, preset, sender=sender, token=own).carry_out(chain, deploy_dispute)

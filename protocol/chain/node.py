@@ -168,8 +168,7 @@ def _anvil(project: Path, port: int) -> list[str]:
     found = str(binaries[0]) if binaries else shutil.which("anvil")
     if found is None:
         raise NodeError(
-            f"anvil is not installed in {project}: run `make setup` in a checkout of the "
-            "repository"
+            f"anvil is not installed in {project}: run `make setup` in a checkout of the repository"
         )
     return [found, "--host", LOOPBACK, "--port", str(port), "--hardfork", "prague", "--silent"]
 
