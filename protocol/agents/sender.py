@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from protocol.chain.outbox import AlreadyPending, Outbox
 from protocol.chain.reverts import Reverted
+from protocol.chain.rpc import call_data
 from protocol.dispute.moves import CommitOpen, Move, Open, Reclaim
 
 if TYPE_CHECKING:
     from web3.contract import Contract
 
     from protocol.chain.deployment import Deployment
+
+__all__ = ["AlreadyPending", "Ledger", "QueuedSender", "Sender", "Transaction"]
+
+URGENT = {"revealBid", "assign", "submit", "attest"}
+"""Functions outside disputes whose deadline costs money."""
 
 
 @dataclass(frozen=True)
@@ -116,4 +123,32 @@ class Sender:
             raise
         self._ledger.entries.append(
             Transaction(self._name, where, function, receipt["gasUsed"], dispute_id)
+        )
+
+
+class QueuedSender(Sender):
+    """A sender that does not wait: the outbox sees each transaction to its end.
+
+    What is on its way already is not sent again: AlreadyPending. The ledger stays empty, since the
+    outbox's log on disk has everything.
+    """
+
+    def __init__(self, deployment: Deployment, outbox: Outbox, name: str) -> None:
+        super().__init__(deployment, outbox.account, name, Ledger())
+        self._outbox = outbox
+
+    def _send(
+        self,
+        where: str,
+        contract: Contract,
+        function: str,
+        arguments: tuple[Any, ...],
+        dispute_id: bytes | None = None,
+    ) -> None:
+        del where
+        self._outbox.submit(
+            contract.address,
+            call_data(contract.functions[function](*arguments)),
+            label=function,
+            urgent=dispute_id is not None or function in URGENT,
         )

@@ -72,6 +72,7 @@ class Solver:
         progress: called after each training step.
         executor: computes the nodes.
         rate: what this machine does in a second; tasks that allow it too little time are refused.
+        stop: asked after each training step; True: the state is saved and ``tick`` returns.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Solver:
         progress: Callable[[Progress], None] | None = None,
         executor: Executor | None = None,
         rate: Rate | None = None,
+        stop: Callable[[], bool] | None = None,
     ) -> None:
         self._reader = reader
         self._sender = sender
@@ -97,6 +99,7 @@ class Solver:
         self._progress = progress
         self._executor = executor or Executor()
         self._rate = rate or Rate()
+        self._stop = stop
         self._bids = Bids(reader, sender, journal)
         self._attempts = Attempts(reader.now)
         self._runs: dict[bytes, Run] = {}
@@ -191,7 +194,9 @@ class Solver:
         segments = run.task.manifest.segments
         if done < segments:
             trainer = Trainer(run.task, run.folder, self._executor, self._conduct.hooks)
-            trainer.run(run.task.checkpoint_step(done + 1), self._progress)
+            until = run.task.checkpoint_step(done + 1)
+            if trainer.run(until, self._progress, self._stop).stopped is not None:
+                return
         if done + 1 < segments:
             self._report(task_id, run, view)
         else:

@@ -17,6 +17,7 @@ from eth_utils.address import is_checksum_address
 
 from protocol.chain.artifact import Artifact, load_artifact
 from protocol.chain.deployment import CONTRACTS, Deployment
+from protocol.chain.errors import ChainError
 from protocol.chain.presets import PRESETS, Preset
 from protocol.chain.rpc import RpcChain, WrongChain
 
@@ -36,7 +37,7 @@ WIRING: Final = {
 }
 
 
-class DeployFileError(ValueError):
+class DeployFileError(ChainError):
     """A deployments file cannot be read, or says what cannot be."""
 
 
@@ -82,8 +83,9 @@ class DeployFile:
                 raw = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise DeployFileError(
-                f"cannot read the deployments file {path}: {error.strerror}; name it with "
-                "--deployment, or make one: `pinpoint devnet up`, `pinpoint deploy`"
+                "there is no deployments file",
+                f"cannot read {path}: {error.strerror}",
+                "name it with --deployment, or make one: `pinpoint devnet up`, `pinpoint deploy`",
             ) from error
         try:
             if len(raw) > MAX_BYTES:
@@ -91,8 +93,9 @@ class DeployFile:
             return _parse(json.loads(raw))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DeployFileError(
-                f"{path} is not a deployments file: {type(error).__name__} {error}; get it again "
-                "from whoever deployed"
+                f"{path} is not a deployments file",
+                f"{type(error).__name__}: {error}",
+                "get it again from whoever deployed",
             ) from error
 
     def connect(self, chain: RpcChain) -> Deployment:
@@ -105,16 +108,18 @@ class DeployFile:
         """
         if chain.chain_id != self.chain_id:
             raise WrongChain(
+                "the endpoint is another chain",
                 f"{chain.endpoints} is chain {chain.chain_id}, the deployments file is of chain "
-                f"{self.chain_id}: name the right endpoint with --rpc, or the right file with "
-                "--deployment"
+                f"{self.chain_id}",
+                "name the right endpoint with --rpc, or the right file with --deployment",
             )
         genesis = f"0x{chain.genesis().hex()}"
         if genesis != self.genesis:
             raise WrongChain(
-                f"{chain.endpoints} began with block {genesis}, the deployments file is of a chain "
-                f"that began with {self.genesis}: a devnet that was started anew is another chain; "
-                "deploy again"
+                "the endpoint is another chain",
+                f"{chain.endpoints} began with block {genesis}, that of the deployments file with "
+                f"{self.genesis}",
+                "a devnet that was started anew is another chain: deploy again",
             )
         deployment = Deployment.connect(chain, PRESETS[self.preset], self.addresses)
         for role, name in CONTRACTS.items():
@@ -163,9 +168,10 @@ def _compare_code(chain: RpcChain, role: str, address: str, artifact: Artifact) 
         return
     what = f"other code of {len(code)} bytes" if code else "no code"
     raise WrongContract(
+        "a contract is not what it should be",
         f"the {role} at {address} has {what}, expected the {artifact.code_size} bytes of "
-        f"{artifact.name} in this release: use the release that the deployment was made with, or "
-        "do not deal with this deployment"
+        f"{artifact.name} of this release",
+        "use the release that the deployment was made with, or do not deal with this deployment",
     )
 
 
@@ -176,9 +182,10 @@ def _compare_wiring(chain: RpcChain, deployment: Deployment) -> None:
             got = chain.call(contract.functions[other]())
             if got != deployment.addresses[other]:
                 raise WrongContract(
+                    "the contracts are not one deployment",
                     f"the {role} says that its {other} is {got}, the deployments file says "
-                    f"{deployment.addresses[other]}: this is not one deployment; do not deal with "
-                    "it"
+                    f"{deployment.addresses[other]}",
+                    "do not deal with it",
                 )
 
 
@@ -203,6 +210,7 @@ def _compare_constants(chain: RpcChain, deployment: Deployment, preset: Preset) 
     ):
         if got != expected:
             raise WrongContract(
-                f"the {what} are {got}, the preset {preset.name!r} has {expected}: the deployments "
-                "file names the wrong preset"
+                "the deployments file names the wrong preset",
+                f"the {what} are {got}, the preset {preset.name!r} has {expected}",
+                "get the file again from whoever deployed",
             )

@@ -7,13 +7,18 @@ is a signed transaction, which means the same wherever it arrives.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 from web3.providers import HTTPProvider
 from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
+
+from protocol.chain.errors import ChainError
+from protocol.chain.urls import redact_url
 
 log = logging.getLogger(__name__)
 
@@ -23,13 +28,14 @@ Answer = TypeVar("Answer")
 _FAILURES = (requests.RequestException, ConnectionError, TimeoutError, ValueError)
 
 
-class RpcUnreachable(ConnectionError):
+class RpcUnreachable(ChainError, ConnectionError):
     """No endpoint answers."""
 
     def __init__(self, failures: Sequence[tuple[str, BaseException]]) -> None:
-        tried = "; ".join(f"{url}: {_short(error)}" for url, error in failures)
         super().__init__(
-            f"no JSON-RPC endpoint answers ({tried}); start the node, or name others with --rpc"
+            "the chain cannot be reached",
+            "; ".join(_told(failure) for failure in failures),
+            "start the node, or name others with --rpc; what was begun goes on by itself",
         )
 
 
@@ -58,7 +64,7 @@ class Endpoints(JSONBaseProvider):
 
     def __str__(self) -> str:
         """For messages."""
-        return ", ".join(self.urls)
+        return ", ".join(map(redact_url, self.urls))
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """One request. RpcUnreachable."""
@@ -81,7 +87,11 @@ class Endpoints(JSONBaseProvider):
                 failures.append((self.urls[index], error))
                 continue
             if index != self._current:
-                log.warning("using %s: %s", self.urls[index], "; ".join(map(_told, failures)))
+                log.warning(
+                    "using %s now: %s",
+                    redact_url(self.urls[index]),
+                    "; ".join(map(_told, failures)),
+                )
                 self._current = index
             return answer
         raise RpcUnreachable(failures)
@@ -89,16 +99,19 @@ class Endpoints(JSONBaseProvider):
 
 def _answered(response: RPCResponse) -> RPCResponse:
     """The response, unless it is none: null, or a list where one answer belongs."""
-    if not isinstance(response, dict) or not ({"result", "error"} & set(response)):
-        raise ValueError(f"neither a result nor an error: {str(response)[:80]}")
+    told: Any = response
+    if not isinstance(told, dict) or not ({"result", "error"} & set(told)):
+        raise ValueError(f"neither a result nor an error: {str(told)[:80]}")
     return response
 
 
 def _told(failure: tuple[str, BaseException]) -> str:
-    return f"{failure[0]} failed: {_short(failure[1])}"
-
-
-def _short(error: BaseException) -> str:
-    """The cause without the client's own nesting."""
-    text = str(error.__cause__ or error) or type(error).__name__
-    return text if len(text) <= 160 else f"{text[:157]}..."
+    """The endpoint and the innermost cause, without the keys that URLs may hold."""
+    url, error = failure
+    cause: Any = error
+    while cause.args and isinstance(cause.args[0], BaseException):
+        cause = cause.args[0]
+    reason = getattr(cause, "reason", cause)  # where urllib3 keeps it
+    text = re.sub(r"<[^>]*>: |\w+\(.*\): ", "", str(reason)) or type(reason).__name__
+    text = text.replace(url, redact_url(url)).replace(urlsplit(url).path or "//", "/…")
+    return f"{redact_url(url)}: {text if len(text) <= 160 else text[:157] + '...'}"

@@ -20,6 +20,8 @@ from typing import Any, Final
 from web3 import Web3
 from web3.providers import HTTPProvider
 
+from protocol.chain.errors import ChainError
+
 DEV_CHAIN_ID: Final = 31337
 DEV_MNEMONIC: Final = "test test test test test test test test test test test junk"
 LOOPBACK: Final = "127.0.0.1"
@@ -27,7 +29,7 @@ KINDS: Final = ("hardhat", "anvil")
 START_SECONDS: Final = 90
 
 
-class NodeError(RuntimeError):
+class NodeError(ChainError):
     """A development node cannot be started."""
 
 
@@ -92,13 +94,14 @@ def start_node(
         NodeError: not installed, the port is taken, or it does not come up.
     """
     if kind not in KINDS:
-        raise NodeError(f"no node {kind!r}: there are {', '.join(KINDS)}")
+        raise NodeError("no such node", f"{kind!r} is none of {', '.join(KINDS)}", "name one")
     project = project or Path(__file__).resolve().parents[2]
     port = port or free_port()
     if not _is_free(port):
         raise NodeError(
-            f"port {port} of {LOOPBACK} is taken: stop what listens there (another devnet?), or "
-            "choose another with --port"
+            "the node cannot listen",
+            f"port {port} of {LOOPBACK} is taken",
+            "stop what listens there (another devnet?), or choose another with --port",
         )
     log.parent.mkdir(parents=True, exist_ok=True)
     command = _hardhat(project, port) if kind == "hardhat" else _anvil(project, port)
@@ -126,9 +129,9 @@ def start_node(
 
 def request(url: str, method: str, *params: Any) -> Any:
     """One request of a development node's own, such as ``evm_snapshot``. NodeError."""
-    answer = HTTPProvider(url).make_request(method, list(params))  # type: ignore[arg-type]
+    answer = HTTPProvider(url).make_request(method, list(params))
     if "error" in answer:
-        raise NodeError(f"{method} is refused: {answer['error']}")
+        raise NodeError(f"{method} is refused", str(answer["error"]), "is it a development node?")
     return answer["result"]
 
 
@@ -153,13 +156,19 @@ def _hardhat(project: Path, port: int) -> list[str]:
     script = project / "node_modules" / "hardhat" / "dist" / "src" / "cli.js"
     if not script.is_file():
         raise NodeError(
-            f"Hardhat is not installed in {project}: run `make setup` in a checkout of the "
-            "repository (an installed package has no Hardhat), or point --rpc at another node"
+            "Hardhat is not installed",
+            f"there is no {script}",
+            "run `make setup` in a checkout of the repository (an installed package has no "
+            "Hardhat), or point --rpc at a node of your own",
         )
     node = Path(sys.executable).with_name("node")
     found = str(node) if node.is_file() else shutil.which("node")
     if found is None:
-        raise NodeError("no `node` program: install the extra `pinpoint-protocol[contracts]`")
+        raise NodeError(
+            "Hardhat cannot run",
+            "there is no `node` program beside Python, nor on the PATH",
+            "install the extra `pinpoint-protocol[contracts]`",
+        )
     return [found, str(script), "node", "--hostname", LOOPBACK, "--port", str(port)]
 
 
@@ -168,7 +177,9 @@ def _anvil(project: Path, port: int) -> list[str]:
     found = str(binaries[0]) if binaries else shutil.which("anvil")
     if found is None:
         raise NodeError(
-            f"anvil is not installed in {project}: run `make setup` in a checkout of the repository"
+            "anvil is not installed",
+            f"there is none in {project}, nor on the PATH",
+            "run `make setup` in a checkout of the repository",
         )
     return [found, "--host", LOOPBACK, "--port", str(port), "--hardfork", "prague", "--silent"]
 
@@ -184,11 +195,19 @@ def _wait(node: Node, process: subprocess.Popen[bytes]) -> None:
     while time.monotonic() < deadline:
         if process.poll() is not None:
             last = node.log.read_text(errors="replace").strip().splitlines()[-5:]
-            raise NodeError(f"{node.kind} ended with {process.returncode}: {' / '.join(last)}")
+            raise NodeError(
+                f"{node.kind} does not start",
+                f"it ended with {process.returncode}: {' / '.join(last)}",
+                f"read {node.log}",
+            )
         if w3.is_connected():
             return
         time.sleep(0.1)
-    raise NodeError(f"{node.kind} does not answer after {START_SECONDS} s; see {node.log}")
+    raise NodeError(
+        f"{node.kind} does not start",
+        f"it does not answer after {START_SECONDS} s",
+        f"read {node.log}",
+    )
 
 
 def _mine_every(node: Node, seconds: int) -> None:

@@ -18,6 +18,7 @@ from eth_typing import HexStr
 from hexbytes import HexBytes
 from web3.exceptions import ContractLogicError, TransactionNotFound, Web3RPCError
 
+from protocol.chain.errors import ChainError
 from protocol.chain.fees import FeePolicy, Offer, base_fee_of
 from protocol.chain.reverts import Reverted
 from protocol.chain.txlog import Attempt, Intent, Mined, Status, TransactionLog
@@ -38,15 +39,15 @@ class AlreadyPending(Exception):
     """The same call is on its way: nothing to do until the chain shows what became of it."""
 
 
-class InsufficientFunds(RuntimeError):
+class InsufficientFunds(ChainError):
     """The account cannot pay for a transaction."""
 
 
-class NotMined(TimeoutError):
+class NotMined(ChainError):
     """A transaction was not mined in the time that its sender wanted to wait."""
 
 
-class NonceTaken(RuntimeError):
+class NonceTaken(ChainError):
     """Another transaction, which this process did not send, took the nonce."""
 
 
@@ -177,15 +178,17 @@ class Outbox:
             self.pump()
             if self._txlog.get(intent.number).status is Status.REPLACED:
                 raise NonceTaken(
-                    f"{label or 'a transaction'} did not happen: nonce {intent.nonce} of "
-                    f"{self.account} was used by a transaction that is not in this journal; stop "
-                    "the other program that uses this account, or give each its own"
+                    f"{label or 'a transaction'} did not happen",
+                    f"nonce {intent.nonce} of {self.account} was used by a transaction that is not "
+                    "in this journal",
+                    "stop the other program that uses this account, or give each its own",
                 )
             if self._txlog.receipt(intent.number) is None:
                 if self._clock() >= deadline:
                     raise NotMined(
-                        f"{label or 'a transaction'} (nonce {intent.nonce}) was not mined within "
-                        f"{timeout_s:g} s; it may be yet: look again, or raise the fee cap"
+                        f"{label or 'a transaction'} is not mined yet",
+                        f"nonce {intent.nonce} of {self.account} waits since {timeout_s:g} s",
+                        "run it again to go on waiting, or raise --max-fee-gwei",
                     )
                 self._sleep(poll_s)
         if not found.succeeded:
@@ -226,8 +229,9 @@ class Outbox:
         balance = int(self._w3.eth.get_balance(self._key.address))
         if balance < needed:
             raise InsufficientFunds(
-                f"{label or 'a transaction'} may cost {needed} wei of the chain's own coin, "
-                f"{self.account} has {balance}: send it some, or lower the fee cap"
+                f"{label or 'a transaction'} cannot be paid for",
+                f"it may cost {needed} wei of the chain's own coin, {self.account} has {balance}",
+                "send the account some, or lower --max-fee-gwei",
             )
 
     def _sign_and_send(self, intent: Intent, offer: Offer) -> None:

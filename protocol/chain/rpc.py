@@ -18,6 +18,7 @@ from web3.types import Nonce, Wei
 
 from protocol.chain.client import ContractBinder
 from protocol.chain.endpoints import Endpoints
+from protocol.chain.errors import ChainError
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -36,7 +37,7 @@ GAS_MARGIN_PERCENT = 25
 """Added to an estimate: a move that comes before this one may make it dearer."""
 
 
-class WrongChain(RuntimeError):
+class WrongChain(ChainError):
     """The endpoint is another chain than expected."""
 
 

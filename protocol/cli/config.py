@@ -29,10 +29,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup, TyperOption
 
+from protocol.chain.urls import redact_url
 from protocol.cli.errors import Code, UserError
 from protocol.cli.output import Column, emit, print_table
 from protocol.cli.settings import JsonOption
-from protocol.cli.urls import redact_url
 
 FILE_NAME = "pinpoint.toml"
 PAGE = "docs/operate/settings.md"
