@@ -16,8 +16,9 @@ from typing import Final, Protocol, Self
 
 from protocol.merkle import root_of_leaves
 from protocol.merkle.log import CheckpointLog
+from protocol.program.manifest import Manifest
 from protocol.training.partials import Partials
-from protocol.training.task import Task
+from protocol.training.task import Task, checkpoint_step
 from protocol.training.tensors import Tensor, TensorError, read_tensors, roots_of, write_tensors
 
 LOG: Final = "log.sqlite"
@@ -52,6 +53,29 @@ class InitialState:
         if index != 0:
             raise CheckpointError(f"checkpoint {index} is not known, only the initial state is")
         return self._task.state
+
+
+def checkpoint_path(manifest: Manifest, folder: Path, index: int) -> Path:
+    """The file of log entry ``index`` of a run in ``folder``; named by the steps done."""
+    return folder / f"step-{checkpoint_step(manifest, index):012d}.safetensors"
+
+
+def read_checkpoint(
+    manifest: Manifest, folder: Path, index: int, logged: bytes
+) -> Sequence[Tensor]:
+    """The state of log entry ``index``, from its file. CheckpointError unless it is ``logged``."""
+    path = checkpoint_path(manifest, folder, index)
+    try:
+        state = read_tensors(path, "state", manifest.state)
+    except TensorError as error:
+        raise CheckpointError(f"checkpoint {index}: {error}") from error
+    root = root_of_leaves(roots_of(state))
+    if root != logged:
+        raise CheckpointError(
+            f"{path} holds the state 0x{root.hex()}, the log commits to 0x{logged.hex()}: "
+            "the file was changed"
+        )
+    return state
 
 
 class CheckpointFolder:
@@ -98,7 +122,7 @@ class CheckpointFolder:
 
     def path(self, index: int) -> Path:
         """The file of log entry ``index``; named by the steps done."""
-        return self.folder / f"step-{self.task.checkpoint_step(index):012d}.safetensors"
+        return checkpoint_path(self.task.manifest, self.folder, index)
 
     def roots(self) -> list[bytes]:
         """State roots of the log, from entry 0."""
@@ -130,17 +154,7 @@ class CheckpointFolder:
             raise CheckpointError(f"checkpoint {index}: the log has {self.log.size} entries")
         if index == 0:
             return self.task.state
-        try:
-            state = read_tensors(self.path(index), "state", self.task.manifest.state)
-        except TensorError as error:
-            raise CheckpointError(f"checkpoint {index}: {error}") from error
-        root, logged = root_of_leaves(roots_of(state)), self.log.entry(index)
-        if root != logged:
-            raise CheckpointError(
-                f"{self.path(index)} holds the state 0x{root.hex()}, the log commits to "
-                f"0x{logged.hex()}: the file was changed"
-            )
-        return state
+        return read_checkpoint(self.task.manifest, self.folder, index, self.log.entry(index))
 
     def latest(self) -> tuple[int, Sequence[Tensor]]:
         """The last log entry whose state is on disk whole, and that state.

@@ -101,23 +101,7 @@ class Task:
                 raise TaskError(f"{len(tensors)} {what} tensors, the manifest has {len(specs)}")
             for spec, tensor in zip(specs, tensors, strict=True):
                 check_tensor(tensor, spec)
-        if (len(self.program.nodes), len(self.program.bindings)) != (
-            manifest.nodes,
-            len(manifest.state),
-        ):
-            raise TaskError(
-                f"program has {len(self.program.nodes)} nodes and {len(self.program.bindings)} "
-                f"bindings, the manifest {manifest.nodes} and {len(manifest.state)}"
-            )
-        for index, (binding, spec) in enumerate(
-            zip(self.program.bindings, manifest.state, strict=True)
-        ):
-            if (binding.dtype, binding.shape) != (spec.dtype, spec.shape):
-                raise TaskError(
-                    f"state tensor {index} ({spec.name}) is {spec.dtype.label} {spec.shape}, but "
-                    f"its binding gives {binding.dtype.label} {binding.shape}"
-                )
-        validate_program(self.program, manifest.data, manifest.origins)
+        check_program(self.program, manifest)
         for what, stated, computed in (
             ("program", manifest.program_root, root_of_leaves(self.program_leaves)),
             ("data", manifest.data_root, data_root(self.data_leaves)),
@@ -146,17 +130,11 @@ class Task:
 
     def checkpoint_step(self, index: int) -> int:
         """Steps done at entry ``index`` of the checkpoint log: 0, C, 2C, ... and T."""
-        if not 0 <= index <= self.manifest.segments:
-            raise IndexError(
-                f"checkpoint {index}: the log has {self.manifest.segments + 1} entries"
-            )
-        return min(index * self.manifest.interval, self.manifest.steps)
+        return checkpoint_step(self.manifest, index)
 
     def segment_steps(self, segment: int) -> range:
         """The steps of segment ``segment``, counted from 1; step s leads from state s to s+1."""
-        if segment < 1:
-            raise IndexError(f"segment {segment}: segments count from 1")
-        return range(self.checkpoint_step(segment - 1), self.checkpoint_step(segment))
+        return segment_steps(self.manifest, segment)
 
     def save(self, folder: Path) -> None:
         """Write the task into ``folder``, the manifest last."""
@@ -190,6 +168,36 @@ class Task:
         task = Task(manifest, program, tuple(state), tuple(data))
         task.check()
         return task
+
+
+def check_program(program: Program, manifest: Manifest) -> None:
+    """TaskError or InvalidProgram unless the program is valid and of the manifest's sizes."""
+    if (len(program.nodes), len(program.bindings)) != (manifest.nodes, len(manifest.state)):
+        raise TaskError(
+            f"program has {len(program.nodes)} nodes and {len(program.bindings)} "
+            f"bindings, the manifest {manifest.nodes} and {len(manifest.state)}"
+        )
+    for index, (binding, spec) in enumerate(zip(program.bindings, manifest.state, strict=True)):
+        if (binding.dtype, binding.shape) != (spec.dtype, spec.shape):
+            raise TaskError(
+                f"state tensor {index} ({spec.name}) is {spec.dtype.label} {spec.shape}, but "
+                f"its binding gives {binding.dtype.label} {binding.shape}"
+            )
+    validate_program(program, manifest.data, manifest.origins)
+
+
+def checkpoint_step(manifest: Manifest, index: int) -> int:
+    """Steps done at entry ``index`` of the checkpoint log: 0, C, 2C, ... and T."""
+    if not 0 <= index <= manifest.segments:
+        raise IndexError(f"checkpoint {index}: the log has {manifest.segments + 1} entries")
+    return min(index * manifest.interval, manifest.steps)
+
+
+def segment_steps(manifest: Manifest, segment: int) -> range:
+    """The steps of segment ``segment``, counted from 1; step s leads from state s to s+1."""
+    if segment < 1:
+        raise IndexError(f"segment {segment}: segments count from 1")
+    return range(checkpoint_step(manifest, segment - 1), checkpoint_step(manifest, segment))
 
 
 def data_root(leaves: Sequence[bytes]) -> bytes:
