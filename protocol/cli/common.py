@@ -26,6 +26,7 @@ from protocol.cli.config import (
 from protocol.cli.errors import reporting
 
 ENVIRONMENT_PREFIX = "PINPOINT_"
+COMPLETION_FLAGS = frozenset({"install-completion", "show-completion"})
 
 
 class LazyGroup(TyperGroup):
@@ -45,6 +46,8 @@ class LazyGroup(TyperGroup):
             module, _, name = self.modules[cmd_name].partition(":")
             command = get_command(getattr(import_module(module), name))
             command.name = cmd_name
+            # Completion is installed for the whole program.
+            command.params = [p for p in command.params if key_of(p) not in COMPLETION_FLAGS]
             adorn(command)
             self.commands[cmd_name] = command
         return super().get_command(ctx, cmd_name)

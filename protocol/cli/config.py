@@ -69,9 +69,12 @@ class Setting:
         }
 
 
-def key_of(option: TyperOption) -> str:
-    """Return the name of an option in the settings file: its long flag without the dashes."""
-    return max(option.opts, key=len).lstrip("-")
+def key_of(option: Any) -> str:
+    """Return the name of an option in the settings file: its long flag without the dashes.
+
+    The name of an argument is its own.
+    """
+    return str(max(option.opts, key=len)).lstrip("-")
 
 
 def settings_of(command: Any) -> dict[str, TyperOption]:

@@ -258,7 +258,11 @@ def _reverted(error: Any) -> UserError:
     )
 
 
-@explains("protocol.chain.deployment.DeploymentError", "protocol.chain.artifact.ArtifactError")
+@explains(
+    "protocol.chain.errors.ChainError",
+    "protocol.chain.deployment.DeploymentError",
+    "protocol.chain.artifact.ArtifactError",
+)
 def _deployment(error: Exception) -> UserError:
     return UserError(
         "the deployment cannot be used",
@@ -281,8 +285,24 @@ def _node(error: Exception) -> UserError:
 
 
 @explains(
-    "protocol.storage.store.ContentMissing",
-    "protocol.storage.store.ContentWrong",
+    "protocol.chain.outbox.InsufficientFunds",
+    "protocol.chain.outbox.NotMined",
+    "protocol.chain.outbox.NonceTaken",
+)
+def _transaction(error: Exception) -> UserError:
+    return UserError(
+        "the transaction did not happen",
+        str(error),
+        "look at the account with `pinpoint wallet balance`, and run it again",
+        CHAIN_PAGE,
+    )
+
+
+@explains(
+    "protocol.storage.errors.ContentMissing",
+    "protocol.storage.errors.ContentWrong",
+    "protocol.storage.errors.AddressRefused",
+    "protocol.storage.errors.StoreUnusable",
     "aiohttp.client_exceptions.ClientError",
 )
 def _store(error: Exception) -> UserError:

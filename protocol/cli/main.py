@@ -29,6 +29,7 @@ COMMANDS = {
     "demo": "protocol.cli.demo.command:app",
     "task": "protocol.cli.task:app",
     "dispute": "protocol.cli.dispute:app",
+    "wallet": "protocol.cli.wallet:app",
     "config": "protocol.cli.config:app",
     "completion": "protocol.cli.completion:app",
 }
