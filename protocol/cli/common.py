@@ -21,6 +21,7 @@ from protocol.cli.config import (
     find_file,
     key_of,
     read_file,
+    split_commas,
     to_default_map,
 )
 from protocol.cli.errors import reporting
@@ -56,7 +57,8 @@ class LazyGroup(TyperGroup):
 def adorn(command: Any) -> None:
     """Give each flag of a command, or of all commands of a group, its environment variable.
 
-    Commands also get ``--config`` and ``--debug``.
+    Commands also get ``--config`` and ``--debug``. A flag that may be repeated takes several values
+    separated by commas, too.
     """
     if isinstance(command, TyperGroup):
         for child in command.commands.values():
@@ -64,9 +66,13 @@ def adorn(command: Any) -> None:
         return
     command.params.extend(_common_options())
     for option in command.params:
-        if isinstance(option, TyperOption) and option.envvar is None:
+        if not isinstance(option, TyperOption):
+            continue
+        if option.envvar is None:
             option.envvar = ENVIRONMENT_PREFIX + key_of(option).replace("-", "_").upper()
             option.show_envvar = True
+        if option.multiple and option.callback is None:
+            option.callback = _split
 
 
 def _common_options() -> list[Any]:
@@ -96,6 +102,10 @@ def _words(context: Any) -> tuple[str, ...]:
     while context.parent is not None:
         words, context = (context.info_name, *words), context.parent
     return words
+
+
+def _split(_context: Any, _option: Any, value: Any) -> Any:
+    return split_commas(value)
 
 
 def _note_debug(value: bool) -> bool:

@@ -193,6 +193,17 @@ def to_default_map(command: Any, found: dict[str, tuple[Any, str]]) -> dict[str,
     }
 
 
+def split_commas(values: Any) -> Any:
+    """Return the items of a list flag, whether repeated or separated by commas; else the value."""
+    if not isinstance(values, (list, tuple)):
+        return values
+    items: list[Any] = []
+    for value in values:
+        items += value.split(",") if isinstance(value, str) else [value]
+    items = [item.strip() if isinstance(item, str) else item for item in items]
+    return [item for item in items if item != ""]
+
+
 @app.command("show", context_settings={"ignore_unknown_options": True})
 def show(
     context: typer.Context,
@@ -263,7 +274,7 @@ def _settings(
         elif source.name == "DEFAULT_MAP":
             table = found[key][1]
             origin = f"file {file}" + (f" [{table}]" if table else "")
-        yield Setting(" ".join(path), key, _plain(value), origin)
+        yield Setting(" ".join(path), key, _plain(split_commas(value)), origin)
 
 
 def _plain(value: Any) -> Any:

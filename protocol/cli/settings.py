@@ -45,14 +45,6 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-def split_commas(values: list[str] | None) -> list[str] | None:
-    """Return the items of a list flag, whether repeated or separated by commas."""
-    if values is None:
-        return None
-    items = [item.strip() for value in values for item in str(value).split(",")]
-    return [item for item in items if item]
-
-
 def _home(path: Path | None) -> Path | None:
     """Replace ``~``, which no shell has seen in a file or a default."""
     return None if path is None else path.expanduser()
@@ -88,7 +80,6 @@ RpcOption = Annotated[
         "--rpc",
         help="JSON-RPC endpoint of the chain; more of them, repeated or separated by commas, "
         "are asked when the first fails.",
-        callback=split_commas,
         metavar="URL",
     ),
 ]
@@ -141,7 +132,6 @@ ReadStoreOption = Annotated[
     typer.Option(
         "--read-store",
         help="Further content stores to read from, repeated or separated by commas.",
-        callback=split_commas,
         metavar="URL",
     ),
 ]
