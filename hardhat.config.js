@@ -1,9 +1,25 @@
 // Hardhat 3: a local devnet and Solidity tests. The compiler is the one of node_modules, so nothing is
 // downloaded; its settings equal those of protocol/chain/compiler.py, and a test compares them.
+import { readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { defineConfig } from "hardhat/config";
 
 const require = createRequire(import.meta.url);
+
+const compiler = {
+  version: require("solc/package.json").version,
+  path: require.resolve("solc/soljson.js"),
+};
+
+// What tests deploy is compiled as for production, always. The test suites themselves, and the libraries that they
+// hold, take the compiler's quick way; `SOLIDITY_SUITES=production` compiles them as for production too.
+const quick = { ...compiler, settings: { evmVersion: "prague", optimizer: { enabled: true, runs: 1 } } };
+const suites = readdirSync("tests/solidity", { recursive: true })
+  .filter((name) => name.endsWith(".sol"))
+  .map((name) => `tests/solidity/${name}`);
+const overrides = Object.fromEntries(
+  process.env.SOLIDITY_SUITES === "production" ? [] : suites.map((name) => [name, quick]),
+);
 
 export default defineConfig({
   solidity: {
@@ -12,8 +28,7 @@ export default defineConfig({
     splitTestsCompilation: true,
     compilers: [
       {
-        version: require("solc/package.json").version,
-        path: require.resolve("solc/soljson.js"),
+        ...compiler,
         settings: {
           evmVersion: "prague",
           viaIR: true,
@@ -21,6 +36,7 @@ export default defineConfig({
         },
       },
     ],
+    overrides,
   },
   paths: {
     sources: "./contracts",
