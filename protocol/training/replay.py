@@ -75,7 +75,9 @@ class Replay:
     def state_leaves(self, step: int) -> list[bytes]:
         """Tensor roots of the state after ``step`` steps, in program order."""
         if step not in self._state_leaves:
-            self._state_leaves[step] = roots_of(self.state(step), self._runner.executor.threads)
+            state = self.state(step)
+            if step not in self._state_leaves:  # it has the roots of what it had to compute
+                self._state_leaves[step] = roots_of(state, self._runner.executor.threads)
         return self._state_leaves[step]
 
     def trace_leaves(self, step: int) -> list[bytes]:

@@ -43,6 +43,13 @@ def open_sides(first: Path, second: Path, task_folder: Path | None = None) -> Si
     folder = task_folder or next((f for f in own if (f / MANIFEST).is_file()), None)
     task = None if folder is None else load_task(folder)
     records = [open_record(path, task) for path in paths]
+    for record in records:
+        if len(record.log) == 1:
+            raise RecordError(
+                f"there is nothing to compare in {record.path}",
+                "its log has the initial state only, and no checkpoint",
+                "train on to the first checkpoint: `pinpoint train run`",
+            )
     manifests = [(str(path), record.manifest) for path, record in zip(paths, records, strict=True)]
     require_same_task([*manifests, *([(str(folder), task.manifest)] if task else [])])
     return Sides(records[0], records[1], task)
@@ -80,6 +87,14 @@ def load_task(folder: Path) -> Task:
         ) from error
 
 
+def keep_task(task: Task, folder: Path) -> None:
+    """Put a copy of the task beside its run. RecordError if another task is there."""
+    if (folder / MANIFEST).exists():
+        require_same_task([(str(folder), _manifest(folder)), ("the task", task.manifest)])
+        return
+    task.save(folder)
+
+
 def require_same_task(manifests: Sequence[tuple[str, Manifest]]) -> None:
     """RecordError, with the fields that differ, unless all manifests are equal."""
     for (first, ours), (second, theirs) in pairwise(manifests):
@@ -96,15 +111,19 @@ def require_same_task(manifests: Sequence[tuple[str, Manifest]]) -> None:
 
 def _known_manifest(path: Path) -> tuple[str, Manifest] | None:
     """The manifest of the task that a run folder keeps; None if it keeps none."""
-    file = path / TASK_FOLDER / MANIFEST
-    if (path / FILE).is_file() or not file.is_file():
+    folder = path / TASK_FOLDER
+    if (path / FILE).is_file() or not (folder / MANIFEST).is_file():
         return None
+    return str(path), _manifest(folder)
+
+
+def _manifest(folder: Path) -> Manifest:
     try:
-        with file.open("rb") as opened:
-            return str(path), Manifest.from_bytes(opened.read(MAX_MANIFEST_BYTES + 1))
+        with (folder / MANIFEST).open("rb") as file:
+            return Manifest.from_bytes(file.read(MAX_MANIFEST_BYTES + 1))
     except (OSError, ManifestError) as error:
         raise RecordError(
-            f"the task of {path} cannot be used",
-            f"{file}: {error}",
-            f"copy the run's folder again, or remove {path / TASK_FOLDER} and use --task",
+            f"the task in {folder} cannot be used",
+            f"{MANIFEST}: {error}",
+            f"copy it again, or remove {folder} and name another with --task",
         ) from error
