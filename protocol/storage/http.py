@@ -20,9 +20,11 @@ from aiohttp.resolver import ThreadedResolver
 
 from protocol.storage.address import GuardedResolver, checked_url
 from protocol.storage.errors import (
+    READ_MORE,
     AddressRefused,
     ContentMissing,
     ContentUnreachable,
+    ContentWrong,
     StoreUnusable,
 )
 from protocol.storage.limits import Limits
@@ -30,6 +32,7 @@ from protocol.storage.objects import Wanted
 
 PIECE_BYTES: Final = 1 << 16
 MAX_HEADER_BYTES: Final = 8190
+SHORTEST_RETRY_S: Final = 0.1
 LONGEST_RETRY_S: Final = 5.0
 """A busy server is asked again, but does not choose when."""
 
@@ -78,6 +81,8 @@ class Fetcher:
                 f"{allowed_s:.1f} s and a second per {self.limits.least_bytes_per_s:,} bytes",
                 timed_out=True,
             ) from error
+        except (ContentMissing, ContentWrong):
+            raise
         except AddressRefused as error:
             raise ContentUnreachable(str(error)) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -152,7 +157,8 @@ class HttpLocation:
         self.label = str(url).rstrip("/")
 
     def open(self) -> None:
-        """Nothing to prepare: it is asked when something is needed."""
+        """StoreUnusable: it cannot be written."""
+        raise self._unusable("anything")
 
     def read(self, wanted: Wanted[object], patience: float = 1.0) -> bytes:
         """The bytes, unchecked. ContentMissing, ContentWrong if there are too many."""
@@ -167,14 +173,20 @@ class HttpLocation:
 
     def write(self, kind: str, name: bytes, data: bytes) -> None:  # noqa: ARG002
         """StoreUnusable: others' servers are only read."""
-        raise StoreUnusable(
-            0, f"cannot write to {self.label}: a store behind HTTP is only read; write to a folder"
+        raise self._unusable(f"{kind} {name.hex()}")
+
+    def _unusable(self, what: str) -> StoreUnusable:
+        return StoreUnusable(
+            0,
+            f"cannot write {what} to {self.label}: a store behind HTTP is only read; name a folder "
+            f"to write to, and this one to read from; see {READ_MORE}",
         )
 
 
 def _retry_s(response: aiohttp.ClientResponse) -> float:
     stated = response.headers.get("Retry-After", "")
-    return min(float(stated) if stated.isdecimal() and len(stated) < 9 else 1.0, LONGEST_RETRY_S)
+    seconds = float(stated) if stated.isdecimal() and len(stated) < 9 else 1.0
+    return min(max(seconds, SHORTEST_RETRY_S), LONGEST_RETRY_S)
 
 
 def _close(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:

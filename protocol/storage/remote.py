@@ -44,7 +44,14 @@ class Remote:
         self.label = url
 
     def open(self) -> None:
-        """Nothing to make: object stores have no folders."""
+        """See that it answers. StoreUnusable."""
+        try:
+            if self._fs.async_impl:
+                self._wait(self._fs._exists(self._root), self._limits.fetch_s)
+            else:
+                self._fs.exists(self._root)
+        except Exception as error:
+            raise self._unusable("anything", 0, error) from error
 
     def read(self, wanted: Wanted[object], patience: float = 1.0) -> bytes:
         """The bytes, unchecked. ContentMissing, ContentWrong if there are too many."""
@@ -115,15 +122,24 @@ class Remote:
         """Store an object, unless it is there. StoreUnusable."""
         path = f"{self._root}/{object_path(kind, name)}"
         try:
-            if self._fs.exists(path):
-                return
-            self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-            self._fs.pipe_file(path, data)
+            if self._fs.async_impl:
+                self._wait(self._store(path, data), self._limits.wall_s(len(data)))
+            elif not self._fs.exists(path):
+                self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+                self._fs.pipe_file(path, data)
         # As above: what the package raises is its own affair.
         except Exception as error:
-            number = error.errno if isinstance(error, OSError) and error.errno else 0
-            raise StoreUnusable(
-                number,
-                f"cannot write {kind} {name.hex()} ({len(data):,} bytes) to {self.label}: {error}; "
-                f"see that it can be reached and written; see {READ_MORE}",
-            ) from error
+            raise self._unusable(f"{kind} {name.hex()}", len(data), error) from error
+
+    async def _store(self, path: str, data: bytes) -> None:
+        if not await self._fs._exists(path):
+            await self._fs._pipe_file(path, data)
+
+    def _unusable(self, what: str, nbytes: int, error: Exception) -> StoreUnusable:
+        number = error.errno if isinstance(error, OSError) and error.errno else 0
+        why = "it took too long" if isinstance(error, TimeoutError) else str(error)
+        return StoreUnusable(
+            number,
+            f"cannot write {what} ({nbytes:,} bytes) to {self.label}: {why}; check that it can be "
+            f"reached and written; see {READ_MORE}",
+        )

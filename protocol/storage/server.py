@@ -36,6 +36,7 @@ class ServerLimits:
         concurrent: requests answered at a time; further ones get 503 and ``Retry-After``.
         per_client: the same for one address, with 429. Behind a proxy all have one address.
         connections: open connections; further ones are closed at once.
+        connections_per_client: the same for one address.
         retry_s: what ``Retry-After`` says.
         header_s: seconds for a request's head, and for a connection without a request.
         write_s: seconds for an answer, and one more for each ``least_bytes_per_s`` bytes.
@@ -46,6 +47,7 @@ class ServerLimits:
     concurrent: int = 64
     per_client: int = 16
     connections: int = 512
+    connections_per_client: int = 64
     retry_s: int = 1
     header_s: float = 15.0
     write_s: float = 30.0
@@ -100,6 +102,11 @@ class ContentServer:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it listens."""
+        return self._thread is not None and self._thread.is_alive()
 
     @property
     def url(self) -> str:
@@ -261,9 +268,30 @@ class _Guarded(web.Server):
             read_bufsize=1 << 14,
         )
         self._content = content
+        self._from: Counter[str] = Counter()
+        self._peers: dict[web.RequestHandler, str] = {}
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """As aiohttp calls it; a connection too many is closed."""
         super().connection_made(handler, transport)
-        if len(self.connections) > self._content.limits.connections:
+        peer = str((transport.get_extra_info("peername") or [""])[0])
+        self._peers[handler] = peer
+        self._from[peer] += 1
+        limits = self._content.limits
+        if (
+            len(self._peers) > limits.connections
+            or self._from[peer] > limits.connections_per_client
+        ):
             self._content.counters.refused_connection += 1
             transport.abort()
+
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        """As aiohttp calls it."""
+        super().connection_lost(handler, exc)
+        peer = self._peers.pop(handler, None)
+        if peer is not None:
+            self._from[peer] -= 1
+            if not self._from[peer]:
+                del self._from[peer]
