@@ -6,11 +6,12 @@ import re
 from urllib.parse import urlsplit, urlunsplit
 
 HIDDEN = "…"
-_KEY_LIKE = re.compile(r"[A-Za-z0-9_-]{20,}")
+# Long words, except roots and hashes, which name what is stored.
+_KEY_LIKE = re.compile(r"(?<![\w-])(?!(?:0x)?[0-9a-f]{64}(?![\w-]))[\w-]{20,}")
 
 
 def redact_url(text: str) -> str:
-    """Return a URL without user, password, query values and path segments that look like API keys.
+    """Return a URL without user, password, query values and words of the path that look like API keys.
 
     Anything that is no URL with a host comes back as it is.
     """
@@ -25,6 +26,6 @@ def redact_url(text: str) -> str:
     place = f"[{host}]" if ":" in host else host
     place = f"{HIDDEN}@{place}" if "@" in parts.netloc else place
     place = place if port is None else f"{place}:{port}"
-    path = "/".join(HIDDEN if _KEY_LIKE.fullmatch(s) else s for s in parts.path.split("/"))
+    path = _KEY_LIKE.sub(HIDDEN, parts.path)
     query = HIDDEN if parts.query else ""
     return urlunsplit((parts.scheme, place, path, query, ""))

@@ -148,6 +148,15 @@ def test_config_show_of_an_unknown_command_is_refused(pinpoint) -> None:
     assert "no command 'tusk'" in done.stderr
 
 
-@pytest.mark.parametrize("text", ["http://127.0.0.1:8545", "folder/file", "file:///x/y", "[broken"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://127.0.0.1:8545",
+        "https://store.example/objects/" + "ab" * 32,
+        "folder/file",
+        "file:///x/y",
+        "[broken",
+    ],
+)
 def test_redaction_leaves_harmless_texts_alone(text) -> None:
     assert redact_url(text) == text
