@@ -11,7 +11,7 @@ _KEY_LIKE = re.compile(r"(?<![\w-])(?!(?:0x)?[0-9a-f]{64}(?![\w-]))[\w-]{20,}")
 
 
 def redact_url(text: str) -> str:
-    """Return a URL without user, password, query values and words of the path that look like API keys.
+    """Return a URL without user, password, query, and words of its path that look like API keys.
 
     Anything that is no URL with a host comes back as it is.
     """

@@ -177,8 +177,11 @@ def defaults_for(
     table: Any = document
     for depth in range(len(path) + 1):
         name = ".".join(path[:depth])
-        found |= {key: (value, name) for key, value in table.items() if key in keys}
-        table = table.get(path[depth], {}) if depth < len(path) else {}
+        values = {k: v for k, v in table.items() if k in keys and not isinstance(v, dict)}
+        found |= {key: (value, name) for key, value in values.items()}
+        # A flag can have the name of a command: then this key is its value, and no table.
+        below = table.get(path[depth]) if depth < len(path) else None
+        table = below if isinstance(below, dict) else {}
     return found
 
 

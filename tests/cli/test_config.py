@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import typer
+from typer.main import get_command
 
 from protocol.chain.urls import redact_url
-from protocol.cli.config import split_commas
+from protocol.cli.config import defaults_for, split_commas
 
 
 def setting(result, key: str) -> tuple[object, str]:
@@ -54,6 +56,25 @@ def test_nearest_table_counts(pinpoint) -> None:
     assert setting(shown, "record") == ("top", "file pinpoint.toml")
 
 
+def test_flags_with_the_name_of_a_command_can_be_set() -> None:
+    command = get_command(make_app())
+    settings = {"task": 3, "solver": {"task": 4, "show": {"task": 5}}}
+    found = defaults_for(settings, ("task", "show"), command)
+    assert found == {"task": (3, "")}
+    found = defaults_for(settings, ("solver", "show"), command)
+    assert found == {"task": (5, "solver.show")}
+
+
+def make_app() -> typer.Typer:
+    app = typer.Typer(add_completion=False)
+
+    @app.command()
+    def show(task: int = 0) -> None:
+        print(task)
+
+    return app
+
+
 def test_named_file_counts_instead_of_the_usual_places(pinpoint) -> None:
     Path("pinpoint.toml").write_text('player = "here"\n')
     Path("other.toml").write_text('player = "other"\n')
@@ -82,7 +103,7 @@ def test_file_in_the_home_folder_counts_last(pinpoint, tmp_path) -> None:
         ("[task.show.deeper]\nrpc = 'x'", ["unknown table 'deeper' in [task.show]"]),
         ("config = 'x'", ["unknown setting 'config'"]),
         ("player = ", ["cannot read the settings file pinpoint.toml"]),
-        ("task = 3", ["unknown setting 'task'"]),
+        ("completion = 3", ["unknown setting 'completion'"]),
     ],
 )
 def test_unusable_file_is_refused_with_its_name_and_the_nearest_key(pinpoint, text, says) -> None:
