@@ -54,7 +54,7 @@ class Receipt(Record):
             self._folds = {place: self._fold(*place, root) for place, root in self.contents.folds}
         except RecordError:
             raise
-        except (ContentMissing, ValueError, IndexError) as error:  # each says what and where
+        except (ContentMissing, ValueError) as error:  # each says what and where
             raise RecordError(
                 f"the receipt {path} cannot be used",
                 str(error),
@@ -128,6 +128,8 @@ class Receipt(Record):
     def _fold(self, step: int, node: int, element: int, root: bytes) -> list[bytes]:
         if step not in self._traces:
             raise ValueError(f"a fold of step {step} is recorded, the step is not")
+        if node >= self.manifest.nodes:
+            raise ValueError(f"a fold of node {node} of {self.manifest.nodes} is recorded")
         descriptor = self.program.nodes[node]
         if element >= numel(descriptor.shape):
             raise ValueError(f"element {element} of an output of shape {descriptor.shape}")
