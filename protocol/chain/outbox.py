@@ -1,7 +1,7 @@
 """Sees an account's transactions to their end.
 
 It lives through restarts, dropped and replaced transactions, fee spikes and reorganisations.
-Order of things: simulate, write the intent, sign, write the signed form, send. What was signed is
+Order of things: simulate, write down what is meant and its signed form, send. What was signed is
 never forgotten: until its nonce is used up it is sent again, for more if need be, always with the
 same nonce, so that nothing happens twice. The owner calls `pump` regularly.
 """
@@ -60,7 +60,7 @@ class Outcome:
 
 
 class Outbox:
-    """Sends the transactions of one account. Not for several threads, nor several processes.
+    """Sends the transactions of one account. Not for several threads.
 
     Args:
         chain: where to.
@@ -96,8 +96,6 @@ class Outbox:
         self._sleep = sleep
         self._sent_at: dict[int, float] = {}  # last time that an intent was sent by this process
         self._checked_head = b""
-        for crashed in txlog.with_status(Status.INTENDED):
-            txlog.mark(crashed.number, Status.ABANDONED)  # nothing of it ever left the process
 
     @property
     def account(self) -> str:
@@ -142,9 +140,11 @@ class Outbox:
             gas = self._chain.estimate_gas(self.account, to, data, value)
         offer = self._fees.first(base_fee_of(self._w3), urgent=urgent)
         self._require_funds(label, value + gas * offer.max_fee)
-        nonce = self._free_nonce()
-        intent = self._txlog.intend(target, data, value, label, nonce, gas, urgent=urgent)
-        self._sign_and_send(intent, offer)
+        with self._txlog.together():
+            nonce = self._free_nonce()
+            intent = self._txlog.intend(target, data, value, label, nonce, gas, urgent=urgent)
+            attempt = self._sign(intent, offer)
+        self._broadcast(intent, attempt)
         return intent
 
     def send_and_wait(
@@ -215,7 +215,7 @@ class Outbox:
         """The lowest nonce that neither the chain, nor the node's pool, nor the log has used."""
         mined = self._count("latest")
         pooled = self._count("pending")
-        own = {intent.nonce for intent in self._txlog.with_status(Status.INTENDED, Status.SENT)}
+        own = {intent.nonce for intent in self._txlog.with_status(Status.SENT)}
         nonce = mined
         # What the pool has and the log has not is from another program: leave it its nonce.
         while nonce in own or nonce < pooled:
@@ -234,7 +234,8 @@ class Outbox:
                 "send the account some, or lower --max-fee-gwei",
             )
 
-    def _sign_and_send(self, intent: Intent, offer: Offer) -> None:
+    def _sign(self, intent: Intent, offer: Offer) -> Attempt:
+        """The signed form of an intent, written down."""
         fields: dict[str, Any] = {
             "type": 2,
             "chainId": self._chain.chain_id,
@@ -248,10 +249,7 @@ class Outbox:
         if intent.target:
             fields["to"] = intent.target
         signed = self._key.sign_transaction(fields)
-        attempt = self._txlog.attempt(
-            intent, bytes(signed.hash), bytes(signed.raw_transaction), offer
-        )
-        self._broadcast(intent, attempt)
+        return self._txlog.attempt(intent, bytes(signed.hash), bytes(signed.raw_transaction), offer)
 
     def _broadcast(self, intent: Intent, attempt: Attempt) -> None:
         """Send a signed form. A node that does not take it is asked again later."""
@@ -280,7 +278,7 @@ class Outbox:
             self._broadcast(intent, attempts[-1])
             return
         log.info("%s (nonce %d) again, for %d wei", intent.label, intent.nonce, offer.max_fee)
-        self._sign_and_send(intent, offer)
+        self._broadcast(intent, self._sign(intent, offer))
 
     def _fill_gap(self, waiting: list[Intent]) -> None:
         """Use up a nonce below all waiting ones, which nobody else will: they cannot go before."""
@@ -293,11 +291,13 @@ class Outbox:
         log.warning(
             "nonce %d of %s is missing below %d: filling it", gap, self.account, first.nonce
         )
-        filler = self._txlog.intend(
-            self.account, b"", 0, "fill a nonce gap", gap, PLAIN_GAS, urgent=first.urgent
-        )
         offer = self._fees.first(base_fee_of(self._w3), urgent=first.urgent)
-        self._sign_and_send(filler, offer)
+        with self._txlog.together():
+            filler = self._txlog.intend(
+                self.account, b"", 0, "fill a nonce gap", gap, PLAIN_GAS, urgent=first.urgent
+            )
+            attempt = self._sign(filler, offer)
+        self._broadcast(filler, attempt)
 
     def _is_due(self, intent: Intent) -> bool:
         """Whether an offer has stood long enough. After a restart everything is due."""

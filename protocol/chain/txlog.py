@@ -2,7 +2,8 @@
 
 An *intent* is what shall happen, with the nonce that it takes; an *attempt* is one signed form of
 it, and a receipt ends it. All attempts of an intent have its nonce, so at most one is ever mined.
-SQLite with full synchronisation: what was sent is known after a power cut.
+SQLite with full synchronisation: what was sent is known after a power cut. Several processes may
+share the file, an agent and a command of its operator for example: nonces are given out one by one.
 """
 
 from __future__ import annotations
@@ -21,17 +22,10 @@ from protocol.chain.fees import Offer
 class Status(Enum):
     """How far an intent has come."""
 
-    INTENDED = "intended"  # nothing has left the process
-    SENT = "sent"  # may be mined at any time
+    SENT = "sent"  # signed: may be mined at any time
     MINED = "mined"  # has a receipt that a reorganisation could still take away
     FINAL = "final"
     REPLACED = "replaced"  # another transaction took the nonce
-    ABANDONED = "abandoned"  # never sent
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the nonce is taken by it and not used up."""
-        return self in (Status.INTENDED, Status.SENT)
 
 
 @dataclass(frozen=True)
@@ -115,6 +109,17 @@ class TransactionLog:
         """Close the file."""
         self._db.close()
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All that is written within is written, or nothing; no other process writes meanwhile."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
     def intend(
         self,
         target: str,
@@ -126,32 +131,30 @@ class TransactionLog:
         *,
         urgent: bool,
     ) -> Intent:
-        """Write an intent down."""
+        """Write an intent down, `together` with its first signed form."""
         cursor = self._db.execute(
             "INSERT INTO intent (scope, target, data, value, label, urgent, nonce, gas, status, at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(self._scope, target, data, str(value), label, int(urgent), nonce, gas),
-                *(Status.INTENDED.value, time.time()),
+                *(Status.SENT.value, time.time()),
             ),
         )
         assert cursor.lastrowid is not None, "an inserted row has a number"
         return self.get(cursor.lastrowid)
 
     def attempt(self, intent: Intent, tx_hash: bytes, raw: bytes, offer: Offer) -> Attempt:
-        """Write a signed form down, before it is sent; the intent counts as sent."""
+        """Write a signed form down, before it is sent."""
         now = time.time()
-        with self._together():
-            self._db.execute(
-                "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?)",
-                (tx_hash, intent.number, raw, str(offer.max_fee), str(offer.tip), now),
-            )
-            self.mark(intent.number, Status.SENT)
+        self._db.execute(
+            "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?)",
+            (tx_hash, intent.number, raw, str(offer.max_fee), str(offer.tip), now),
+        )
         return Attempt(tx_hash, raw, offer, now)
 
     def mined(self, receipt: Mined) -> None:
         """Write a receipt down."""
-        with self._together():
+        with self.together():
             self._db.execute(
                 "INSERT OR REPLACE INTO receipt VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -163,7 +166,7 @@ class TransactionLog:
 
     def unmined(self, number: int) -> None:
         """A reorganisation took the receipt away: the intent waits again."""
-        with self._together():
+        with self.together():
             self._db.execute("DELETE FROM receipt WHERE intent = ?", (number,))
             self.mark(number, Status.SENT)
 
@@ -190,8 +193,8 @@ class TransactionLog:
         return [_intent(row) for row in rows]
 
     def find_open(self, target: str, data: bytes, value: int) -> Intent | None:
-        """An open intent of exactly this content."""
-        for intent in self.with_status(Status.INTENDED, Status.SENT):
+        """An intent of exactly this content that is not mined yet."""
+        for intent in self.with_status(Status.SENT):
             if (intent.target, intent.data, intent.value) == (target, data, value):
                 return intent
         return None
@@ -214,17 +217,6 @@ class TransactionLog:
         return Mined(
             intent, tx_hash, block_number, block_hash, bool(succeeded), gas_used, int(gas_price)
         )
-
-    @contextmanager
-    def _together(self) -> Iterator[None]:
-        """All of it is written, or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
 
 def _intent(row: tuple[object, ...]) -> Intent:

@@ -27,8 +27,13 @@ from protocol.cli.output import print_line
 
 COMMANDS = {
     "demo": "protocol.cli.demo.command:app",
+    "devnet": "protocol.cli.devnet:app",
+    "requester": "protocol.cli.requester:app",
+    "solver": "protocol.cli.solver:app",
+    "verifier": "protocol.cli.verifier:app",
     "task": "protocol.cli.task:app",
     "dispute": "protocol.cli.dispute:app",
+    "train": "protocol.cli.train:app",
     "wallet": "protocol.cli.wallet:app",
     "config": "protocol.cli.config:app",
     "completion": "protocol.cli.completion:app",

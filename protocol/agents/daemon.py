@@ -1,0 +1,201 @@
+"""The loop of an agent that runs unattended: look, act, pause. What the world does does not end it.
+
+A failure that may pass (node, store or disk) is told, waited out with growing pauses, and shows in
+readiness. What cannot pass by itself (a second root, another chain) stops the agent, since going on
+could cost a stake.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final, Protocol
+
+import requests
+from web3.exceptions import Web3Exception
+
+from protocol.chain.heads import Head, HeadNotTrusted
+from protocol.chain.outbox import InsufficientFunds, Outcome
+
+log = logging.getLogger(__name__)
+
+MAX_PAUSE_S: Final = 30.0
+"""Longest pause after failures: far below a clock's grace."""
+
+PASSING: Final = (
+    HeadNotTrusted,
+    InsufficientFunds,
+    ConnectionError,
+    TimeoutError,
+    OSError,  # a full disk among others
+    sqlite3.OperationalError,  # the same, of the journal
+    requests.RequestException,
+    Web3Exception,
+)
+"""Failures that time, or the operator, may mend."""
+
+
+class Agent(Protocol):
+    """What the loop drives."""
+
+    def tick(self) -> bool:
+        """Do what is due; whether there was anything."""
+
+
+class Guard(Protocol):
+    """Says whether the chain can be acted on."""
+
+    def check(self) -> Head:
+        """The head, or an error."""
+
+
+class Pump(Protocol):
+    """Sees to transactions."""
+
+    def pump(self) -> list[Outcome]:
+        """What became of them since the last time."""
+
+
+class Watcher(Protocol):
+    """Hears how the loop goes; the telemetry."""
+
+    def looked(self, head: Head) -> None:
+        """The chain's head was read."""
+
+    def became(self, outcome: Outcome) -> None:
+        """A transaction was mined or lost its nonce."""
+
+    def failed(self, error: Exception) -> None:
+        """A round failed."""
+
+    def progress(self) -> None:
+        """A round was completed."""
+
+
+class StopSignal:
+    """The operator's wish to stop. A first signal is a wish, a second is carried out at once."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        return self._event.is_set()
+
+    def set(self) -> None:
+        """Wish to stop."""
+        self._event.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Pause, or return at once when the wish comes; whether it came."""
+        return self._event.wait(seconds)
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Listen to SIGINT and SIGTERM while within."""
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in before:
+            signal.signal(number, self._on_signal)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._event.is_set():
+            log.warning("stopped at once by a second %s", signal.Signals(number).name)
+            os._exit(128 + number)
+        log.info(
+            "%s: stopping after this step; once more stops at once", signal.Signals(number).name
+        )
+        self._event.set()
+
+
+class Daemon:
+    """Drives one agent.
+
+    Args:
+        agent: what acts.
+        guard: whether the chain can be acted on.
+        outbox: its transactions.
+        stop: the operator's wish.
+        poll_s: pause between two looks when nothing is due.
+        watcher: hears how it goes.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        guard: Guard,
+        outbox: Pump,
+        stop: StopSignal,
+        *,
+        poll_s: float = 2.0,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self._agent = agent
+        self._guard = guard
+        self._outbox = outbox
+        self._stop = stop
+        self._poll_s = poll_s
+        self._watcher = watcher
+        self._pause_s = 0.0
+
+    def run(self, over: Callable[[], bool] = lambda: False) -> None:
+        """Go on until the operator stops it, or ``over`` says so.
+
+        Raises:
+            SecondRootError, WrongChain and whatever else no waiting mends.
+        """
+        while not self._stop() and not self._is_over(over):
+            started = time.monotonic()
+            acted = self._round()
+            if self._pause_s:
+                self._stop.wait(self._pause_s)
+            elif not acted:
+                self._stop.wait(max(0.0, self._poll_s - (time.monotonic() - started)))
+
+    def _is_over(self, over: Callable[[], bool]) -> bool:
+        try:
+            return over()
+        except PASSING:
+            return False
+
+    def _round(self) -> bool:
+        """One look and whatever is due; whether there was anything. Sets the pause."""
+        try:
+            head = self._guard.check()
+            if self._watcher is not None:
+                self._watcher.looked(head)
+            for outcome in self._outbox.pump():
+                self._tell(outcome)
+            acted = self._agent.tick()
+        except PASSING as error:
+            self._pause_s = min(max(self._pause_s * 2, self._poll_s), MAX_PAUSE_S)
+            log.warning("trying again in %.1f s: %s", self._pause_s, error)
+            if self._watcher is not None:
+                self._watcher.failed(error)
+            return False
+        if self._pause_s:
+            log.info("all is well again")
+            self._pause_s = 0.0
+        if self._watcher is not None:
+            self._watcher.progress()
+        return acted
+
+    def _tell(self, outcome: Outcome) -> None:
+        if self._watcher is not None:
+            self._watcher.became(outcome)
+        if outcome.mined is not None:
+            log.info(
+                "%s mined in block %d, %d gas",
+                *(outcome.intent.label, outcome.mined.block_number, outcome.mined.gas_used),
+            )

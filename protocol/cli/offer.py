@@ -1,0 +1,115 @@
+"""What a requester offers: a task folder's ``offer.toml``, overridden by flags."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from protocol.cli.errors import Code, UserError
+from protocol.cli.output import parse_tokens
+
+if TYPE_CHECKING:
+    from protocol.agents.requester import Offer
+
+FILE: Final = "offer.toml"
+AMOUNTS: Final = ("max-reward", "value-at-risk", "verifier-fee")
+
+MaxRewardOption = Annotated[
+    str | None,
+    typer.Option("--max-reward", help="Tokens: the most for the solver.", metavar="TOKENS"),
+]
+ValueAtRiskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--value-at-risk",
+        help="Tokens: what a false result would cost you; the solver's stake follows from it.",
+        metavar="TOKENS",
+    ),
+]
+VerifierFeeOption = Annotated[
+    str | None,
+    typer.Option("--verifier-fee", help="Tokens for each verifier that attests.", metavar="TOKENS"),
+]
+VerifiersOption = Annotated[
+    int | None, typer.Option("--verifiers", help="Verifiers to be drawn.", min=0)
+]
+SegmentsOption = Annotated[
+    int | None,
+    typer.Option("--segments-per-verifier", help="Segments that each re-runs.", min=0),
+]
+BidSecondsOption = Annotated[int | None, typer.Option("--bid-seconds", help="For sealed bids.")]
+RevealSecondsOption = Annotated[
+    int | None, typer.Option("--reveal-seconds", help="For opening the bids.")
+]
+RunSecondsOption = Annotated[int | None, typer.Option("--run-seconds", help="For the training.")]
+WindowSecondsOption = Annotated[
+    int | None, typer.Option("--window-seconds", help="For checks and challenges.")
+]
+SegmentSecondsOption = Annotated[
+    int | None, typer.Option("--segment-seconds", help="For running one segment again.")
+]
+TraceSecondsOption = Annotated[
+    int | None, typer.Option("--trace-seconds", help="For tracing one step.")
+]
+
+
+def read_offer(folder: Path, flags: dict[str, str | int | None]) -> Offer:
+    """The offer of a task folder.
+
+    Args:
+        folder: with ``offer.toml``, or without one if the flags say everything.
+        flags: name as in the file -> value; None: not given.
+
+    Raises:
+        UserError: something is missing, unknown or no number.
+    """
+    from protocol.agents.requester import Offer
+
+    names = [field.name.replace("_", "-") for field in fields(Offer)]
+    values: dict[str, Any] = {**_read(folder / FILE, names)}
+    values.update({name: value for name, value in flags.items() if value is not None})
+    missing = [name for name in names if name not in values]
+    if missing:
+        raise UserError(
+            "the offer is not complete",
+            f"neither {folder / FILE} nor a flag says {', '.join(missing)}",
+            f"add them to the file, or give {', '.join('--' + name for name in missing)}",
+            "docs/operate/requester.md",
+            Code.USAGE,
+        )
+    return Offer(**{name.replace("-", "_"): _number(name, values[name]) for name in names})
+
+
+def _read(file: Path, names: list[str]) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {file}", str(error), "correct it", code=Code.USAGE) from error
+    unknown = sorted(set(values) - set(names))
+    if unknown:
+        raise UserError(
+            f"{file} says what nobody knows",
+            f"{', '.join(unknown)}: known are {', '.join(names)}",
+            "correct or remove it",
+            code=Code.USAGE,
+        )
+    return values
+
+
+def _number(name: str, value: Any) -> int:
+    try:
+        if name in AMOUNTS:
+            return parse_tokens(str(value))
+        if type(value) is not int or value < 0:
+            raise ValueError(f"{value!r} is no count")
+    except ValueError as error:
+        raise UserError(
+            f"the offer's {name} cannot be used", str(error), "correct it", code=Code.USAGE
+        ) from error
+    return value

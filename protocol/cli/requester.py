@@ -1,0 +1,266 @@
+"""`pinpoint requester`: posts tasks, looks after them, fetches what was trained."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from protocol.cli import offer as offers
+from protocol.cli.agent import (
+    AnnounceOption,
+    HeadAgeOption,
+    ServeOption,
+    UrgentFeeOption,
+    announce,
+    drive,
+    make_operator,
+)
+from protocol.cli.errors import Code, UserError
+from protocol.cli.output import emit, format_tokens, print_fields, print_line, say
+from protocol.cli.settings import (
+    DEFAULT_CONFIRMATIONS,
+    DEFAULT_DEPLOYMENT,
+    DEFAULT_HOME,
+    DEFAULT_KEYSTORE,
+    DEFAULT_MAX_FEE_GWEI,
+    DEFAULT_POLL_SECONDS,
+    DEFAULT_RPC,
+    ConfirmationsOption,
+    DeploymentOption,
+    DryRunOption,
+    HomeOption,
+    JsonOption,
+    KeystoreOption,
+    LogFormat,
+    LogFormatOption,
+    LogLevel,
+    LogLevelOption,
+    MaxFeeOption,
+    MetricsOption,
+    PasswordFileOption,
+    PollSecondsOption,
+    ReadStoreOption,
+    RpcOption,
+    StoreOption,
+)
+
+if TYPE_CHECKING:
+    from protocol.agents.daemon import StopSignal
+    from protocol.agents.requester import Requester
+    from protocol.agents.runtime import Runtime
+    from protocol.chain.market import Terms
+    from protocol.training.task import Task
+
+app = typer.Typer(help="Have models trained by strangers.", no_args_is_help=True)
+
+HOME = DEFAULT_HOME / "requester"
+PAGE = "docs/operate/requester.md"
+
+
+@app.command("post")
+def post(
+    folder: Annotated[Path, typer.Argument(help="Task folder, with an offer.toml or flags.")],
+    max_reward: offers.MaxRewardOption = None,
+    value_at_risk: offers.ValueAtRiskOption = None,
+    verifier_fee: offers.VerifierFeeOption = None,
+    verifiers: offers.VerifiersOption = None,
+    segments_per_verifier: offers.SegmentsOption = None,
+    bid_seconds: offers.BidSecondsOption = None,
+    reveal_seconds: offers.RevealSecondsOption = None,
+    run_seconds: offers.RunSecondsOption = None,
+    window_seconds: offers.WindowSecondsOption = None,
+    segment_seconds: offers.SegmentSecondsOption = None,
+    trace_seconds: offers.TraceSecondsOption = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Post it although the same task is open already.")
+    ] = False,
+    rpc: RpcOption = DEFAULT_RPC,
+    deployment: DeploymentOption = DEFAULT_DEPLOYMENT,
+    home: HomeOption = HOME,
+    keystore: KeystoreOption = DEFAULT_KEYSTORE,
+    password_file: PasswordFileOption = None,
+    store: StoreOption = None,
+    max_fee_gwei: MaxFeeOption = DEFAULT_MAX_FEE_GWEI,
+    confirmations: ConfirmationsOption = DEFAULT_CONFIRMATIONS,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish a task folder's files into the store, and post the task. Prints its id."""
+    from protocol.agents.bundle import publish_task
+    from protocol.agents.requester import terms_of
+    from protocol.agents.runtime import Runtime
+    from protocol.training.task import Task
+
+    flags: dict[str, str | int | None] = {
+        "max-reward": max_reward,
+        "value-at-risk": value_at_risk,
+        "verifier-fee": verifier_fee,
+        "verifiers": verifiers,
+        "segments-per-verifier": segments_per_verifier,
+        "bid-seconds": bid_seconds,
+        "reveal-seconds": reveal_seconds,
+        "run-seconds": run_seconds,
+        "window-seconds": window_seconds,
+        "segment-seconds": segment_seconds,
+        "trace-seconds": trace_seconds,
+    }
+    offer = offers.read_offer(folder, flags)
+    task = Task.load(folder)
+    operator = make_operator(
+        rpc=rpc,
+        deployment=deployment,
+        home=home,
+        keystore=keystore,
+        password_file=password_file,
+        store=store,
+        read_store=None,
+        serve=None,
+        max_fee_gwei=max_fee_gwei,
+        max_urgent_fee_gwei=None,
+        confirmations=confirmations,
+        max_head_age=None,
+    )
+    terms = terms_of(task, offer)
+    with Runtime(operator, "requester", exclusive=False) as runtime:
+        value = _quote(runtime, task, terms)
+        same = _find_open(runtime, terms)
+        if same is not None and not again:
+            raise UserError(
+                "the task is open already",
+                f"this account posted it as 0x{same.hex()}",
+                "wait for that one, or post it once more with --again",
+                PAGE,
+                Code.USAGE,
+            )
+        if not dry_run:
+            publish_task(runtime.store, task)
+            value["task_id"] = f"0x{_post(runtime, terms).hex()}"
+    emit(value, lambda: _show(value), as_json=as_json)
+
+
+@app.command("run")
+def run(
+    rounds: Annotated[
+        int,
+        typer.Option(
+            "--rounds", help="Rounds of bidding, if solvers fail, before a refund.", min=1
+        ),
+    ] = 1,
+    rpc: RpcOption = DEFAULT_RPC,
+    deployment: DeploymentOption = DEFAULT_DEPLOYMENT,
+    home: HomeOption = HOME,
+    keystore: KeystoreOption = DEFAULT_KEYSTORE,
+    password_file: PasswordFileOption = None,
+    store: StoreOption = None,
+    read_store: ReadStoreOption = None,
+    serve: ServeOption = None,
+    announce_url: AnnounceOption = None,
+    metrics: MetricsOption = None,
+    max_fee_gwei: MaxFeeOption = DEFAULT_MAX_FEE_GWEI,
+    max_urgent_fee_gwei: UrgentFeeOption = None,
+    confirmations: ConfirmationsOption = DEFAULT_CONFIRMATIONS,
+    max_head_age: HeadAgeOption = None,
+    poll_seconds: PollSecondsOption = DEFAULT_POLL_SECONDS,
+    log_format: LogFormatOption = LogFormat.TEXT,
+    log_level: LogLevelOption = LogLevel.INFO,
+) -> None:
+    """Look after the tasks of the account: auction, no-show, refund; serve their files."""
+    from protocol.agents.logs import configure_logs
+    from protocol.agents.runtime import Runtime
+
+    configure_logs(log_format.value, log_level.value)
+    operator = make_operator(
+        rpc=rpc,
+        deployment=deployment,
+        home=home,
+        keystore=keystore,
+        password_file=password_file,
+        store=store,
+        read_store=read_store,
+        serve=serve,
+        max_fee_gwei=max_fee_gwei,
+        max_urgent_fee_gwei=max_urgent_fee_gwei,
+        confirmations=confirmations,
+        max_head_age=max_head_age,
+    )
+    with Runtime(operator, "requester") as runtime:
+        announce(runtime, announce_url)
+        make = partial(_make_requester, runtime, rounds)
+        drive(runtime, make, poll_seconds=poll_seconds, metrics=metrics)
+
+
+def _make_requester(runtime: Runtime, rounds: int, _stop: StopSignal) -> Requester:
+    from protocol.agents.requester import Requester
+
+    return Requester(runtime.reader, runtime.sender, runtime.store, rounds)
+
+
+def _find_open(runtime: Runtime, terms: Terms) -> bytes | None:
+    """An open task of the account with the same manifest."""
+    book = runtime.reader.book
+    for task_id in book.tasks_of.get(runtime.account, ()):
+        if book.tasks[task_id][0].manifest_root == terms.manifest_root:
+            return task_id
+    return None
+
+
+def _quote(runtime: Runtime, task: Task, terms: Terms) -> dict[str, Any]:
+    """What the task needs of everybody, before it is posted. Reverted, UserError."""
+    market = runtime.deployment.market
+    stake, deposit, bond, ceiling = runtime.chain.call(
+        market.functions.quote(terms.to_tuple()), runtime.account
+    )
+    credit = runtime.reader.credit(runtime.account)
+    if credit < terms.escrow:
+        raise UserError(
+            "the vault credit does not cover the escrow",
+            f"posting takes {format_tokens(terms.escrow, full=True)} tokens, {runtime.account} has "
+            f"{format_tokens(credit, full=True)}",
+            "deposit the rest: `pinpoint wallet deposit`",
+            PAGE,
+        )
+    if bond > ceiling:
+        say(
+            f"warning: a challenger's bond is {format_tokens(bond)} tokens, above the "
+            f"{format_tokens(ceiling)} that small challengers can win: choose more segments"
+        )
+    return {
+        "task_id": None,
+        "name": task.manifest.name,
+        "manifest_root": f"0x{terms.manifest_root.hex()}",
+        "steps": terms.steps,
+        "segments": terms.segments,
+        "escrow": terms.escrow,
+        "solver_stake": stake,
+        "bid_deposit": deposit,
+        "challenger_bond": bond,
+    }
+
+
+def _post(runtime: Runtime, terms: Terms) -> bytes:
+    market = runtime.deployment.market
+    uri = f"sha256:{terms.manifest_root.hex()}"
+    receipt = runtime.chain.send(market.functions.post(terms.to_tuple(), uri), runtime.account)
+    for entry in receipt["logs"]:
+        if entry["address"] == market.address:
+            event = runtime.deployment.decode_event(market, entry)
+            if event is not None and event["event"] == "TaskPosted":
+                return bytes(event["args"]["taskId"])
+    raise UserError(
+        "the task's id is not known",
+        "the transaction was mined without a TaskPosted event",
+        "look with `pinpoint task list`, and report it",
+    )
+
+
+def _show(value: dict[str, Any]) -> None:
+    amounts = ("escrow", "solver_stake", "bid_deposit", "challenger_bond")
+    task_id = value["task_id"]
+    if task_id is not None:
+        print_line(task_id)
+    else:
+        fields = {k: format_tokens(v) if k in amounts else v for k, v in value.items() if v}
+        print_fields(fields, title="would post")
