@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import Any
 
@@ -158,7 +159,8 @@ def _place_json(sides: Sides, fault: Fault | None) -> dict[str, Any] | None:
 def _command(record: Record, what: str, fault: Fault | None) -> str:
     """What to run where a side was trained, to record what is missing."""
     assert fault is not None
-    run = f"{record.path}" if isinstance(record, RunFolder) else f"RUN --out {record.path}"
+    path = shlex.quote(str(record.path))
+    run = path if isinstance(record, RunFolder) else f"RUN --out {path}"
     command = f"pinpoint train receipt {run} --segment {fault.segment}"
     if what != "segment":
         command += f" --step {fault.step}"

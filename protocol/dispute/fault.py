@@ -93,6 +93,21 @@ def find_fault_in_step(own: Execution, other: Execution, segment: int, step: int
     return None if q is None else _in_state_tensor(own, other, step, q, len(trace), place)
 
 
+def at_element(place: Fault, theirs: bytes, ours: bytes, dtype: DType) -> Fault:
+    """The first stored element that differs; ``place`` itself if one tensor begins the other."""
+    element = first_different_element(theirs, ours, dtype.width)
+    if element is None:
+        return place
+    stored = slice(element * dtype.width, (element + 1) * dtype.width)
+    return replace(
+        place,
+        element=element,
+        expected=int.from_bytes(ours[stored], "little"),
+        got=int.from_bytes(theirs[stored], "little"),
+        dtype=dtype,
+    )
+
+
 def _in_state_tensor(
     own: Execution, other: Execution, step: int, index: int, nodes: int, place: Fault
 ) -> Fault:
@@ -103,7 +118,7 @@ def _in_state_tensor(
         theirs, ours = (run.state_tensor(step + 1, index) for run in (other, own))
     except Withheld:
         return place
-    return _at_element(place, theirs, ours, dtype)
+    return at_element(place, theirs, ours, dtype)
 
 
 def _in_node(own: Execution, other: Execution, place: Fault) -> Fault:
@@ -116,7 +131,7 @@ def _in_node(own: Execution, other: Execution, place: Fault) -> Fault:
         theirs, ours = (run.node_output(step, node) for run in (other, own))
     except Withheld:
         return place
-    at = _at_element(place, theirs, ours, descriptor.dtype)
+    at = at_element(place, theirs, ours, descriptor.dtype)
     if at.element is None:
         return place
     try:
@@ -139,21 +154,6 @@ def _in_node(own: Execution, other: Execution, place: Fault) -> Fault:
         kind=word - 1 if word > 0 else ARITHMETIC,
         expected=expected[word],
         got=got[word],
-        dtype=dtype,
-    )
-
-
-def _at_element(place: Fault, theirs: bytes, ours: bytes, dtype: DType) -> Fault:
-    """The first stored element that differs; ``place`` itself if one tensor begins the other."""
-    element = first_different_element(theirs, ours, dtype.width)
-    if element is None:
-        return place
-    stored = slice(element * dtype.width, (element + 1) * dtype.width)
-    return replace(
-        place,
-        element=element,
-        expected=int.from_bytes(ours[stored], "little"),
-        got=int.from_bytes(theirs[stored], "little"),
         dtype=dtype,
     )
 

@@ -164,7 +164,7 @@ class Watch(Hooks):
 
 
 class DeadNode(Watch):
-    """Node 3 says something else in step 5; what reads it is repaired, so that no state shows it."""
+    """Node 3 says something else in step 5; what reads it is repaired: no state shows it."""
 
     def node_output(self, step, node, output):
         if step != STEP:
