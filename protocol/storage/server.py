@@ -17,6 +17,7 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import HttpProcessingError
 
 from protocol.storage.errors import READ_MORE, StoreUnusable
 from protocol.storage.folder import Folder
@@ -152,7 +153,7 @@ class ContentServer:
     async def _run(self, started: Future[int]) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         guarded = _Guarded(self)
-        runner = web.ServerRunner(guarded, handle_signals=False, shutdown_timeout=1.0)
+        runner = web.ServerRunner(guarded, handle_signals=False, shutdown_timeout=0.2)
         await runner.setup()
         try:
             site = web.TCPSite(runner, self.host, self.port, backlog=128)
@@ -246,6 +247,18 @@ class ContentServer:
         return response
 
 
+def _requests_log() -> logging.Logger:
+    """Where aiohttp tells of errors, but not of what is no HTTP: anyone can send that."""
+    requests = logging.getLogger(f"{__name__}.requests")
+
+    def is_ours(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+    if not requests.filters:
+        requests.addFilter(is_ours)
+    return requests
+
+
 class _File(web.FileResponse):
     """A file that is sent while its request still counts; aiohttp's second call does nothing."""
 
@@ -261,6 +274,7 @@ class _Guarded(web.Server):
             content.answer,
             handler_cancellation=True,  # a client that went away makes room at once
             access_log=None,
+            logger=_requests_log(),
             keepalive_timeout=content.limits.header_s,
             lingering_time=0.0,
             max_line_size=1024,
