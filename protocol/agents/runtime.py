@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -28,9 +29,11 @@ from protocol.chain.keys import DEVELOPMENT_CHAIN_ID, load_account
 from protocol.chain.outbox import Outbox
 from protocol.chain.rpc import RpcChain
 from protocol.chain.txlog import TransactionLog
-from protocol.storage import LayeredStore, Limits, open_store
+from protocol.storage import LayeredStore, Limits, Store, open_store
 
 if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
     from protocol.storage.server import ContentServer
 
 log = logging.getLogger(__name__)
@@ -79,6 +82,39 @@ class Operator:
     max_head_age_s: int | None = None
 
 
+@contextmanager
+def open_account(operator: Operator) -> Iterator[RpcChain]:
+    """A chain that the operator's account can send to, before there is a deployment.
+
+    Raises:
+        KeysError, RpcUnreachable: as they say.
+    """
+    endpoints = Endpoints(operator.rpc)
+    chain_id = RpcChain(endpoints).chain_id
+    key = load_account(operator.keystore, operator.password_file, chain_id)
+    chain = RpcChain(endpoints, [key])
+    txlog = TransactionLog(operator.home / JOURNAL, chain_id, key.address)
+    try:
+        chain.attach(make_outbox(operator, chain, key, txlog))
+        yield chain
+    finally:
+        txlog.close()
+
+
+def make_outbox(
+    operator: Operator, chain: RpcChain, key: LocalAccount, txlog: TransactionLog
+) -> Outbox:
+    """The outbox of the operator's account."""
+    return Outbox(
+        chain,
+        key,
+        txlog,
+        operator.fees,
+        confirmations=operator.confirmations,
+        patience_s=operator.patience_s,
+    )
+
+
 class Runtime:
     """An opened process. Use in a ``with``.
 
@@ -122,6 +158,17 @@ class Runtime:
         """The agent's address."""
         return self.outbox.account
 
+    def store_of(self, task_id: bytes) -> Store:
+        """The store, which also reads where the task's requester and solvers announced theirs."""
+        return self.store.also(lambda: self._announced(task_id))
+
+    def _announced(self, task_id: bytes) -> list[str]:
+        book = self.reader.book
+        people = [book.requesters.get(task_id)]
+        people += [book.solvers.get(claim_id) for claim_id in book.claims_on.get(task_id, ())]
+        urls = [book.stores.get(person, "") for person in people if person is not None]
+        return [url for url in urls if url]
+
     def _open(self, *, exclusive: bool) -> None:
         operator = self.operator
         operator.home.mkdir(parents=True, exist_ok=True)
@@ -137,14 +184,7 @@ class Runtime:
         self._stack.callback(self.journal.close)
         txlog = TransactionLog(path, file.chain_id, key.address)
         self._stack.callback(txlog.close)
-        self.outbox = Outbox(
-            self.chain,
-            key,
-            txlog,
-            operator.fees,
-            confirmations=operator.confirmations,
-            patience_s=operator.patience_s,
-        )
+        self.outbox = make_outbox(operator, self.chain, key, txlog)
         self.chain.attach(self.outbox)
         self.guard = self._guard(file)
         self.reader = Reader(self.deployment, file.first_block)

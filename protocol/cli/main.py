@@ -28,6 +28,7 @@ from protocol.cli.output import print_line
 COMMANDS = {
     "demo": "protocol.cli.demo.command:app",
     "devnet": "protocol.cli.devnet:app",
+    "deploy": "protocol.cli.deploy:app",
     "requester": "protocol.cli.requester:app",
     "solver": "protocol.cli.solver:app",
     "verifier": "protocol.cli.verifier:app",

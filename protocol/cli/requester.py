@@ -192,6 +192,76 @@ def run(
         drive(runtime, make, poll_seconds=poll_seconds, metrics=metrics)
 
 
+@app.command("fetch")
+def fetch(
+    task: Annotated[str, typer.Argument(help="The task's id, as `post` printed it.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="File for the trained state (safetensors).")
+    ] = Path("result.safetensors"),
+    rpc: RpcOption = DEFAULT_RPC,
+    deployment: DeploymentOption = DEFAULT_DEPLOYMENT,
+    home: HomeOption = HOME,
+    keystore: KeystoreOption = DEFAULT_KEYSTORE,
+    password_file: PasswordFileOption = None,
+    store: StoreOption = None,
+    read_store: ReadStoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch the result of a finalised task, check it against the chain, and write it.
+
+    It is fetched from where its solver announced its store, or from --read-store.
+    """
+    from safetensors.numpy import save_file
+
+    from protocol.agents.bundle import fetch_task
+    from protocol.agents.requester import Requester
+    from protocol.agents.runtime import Runtime
+
+    task_id = _task_id(task)
+    operator = make_operator(
+        rpc=rpc,
+        deployment=deployment,
+        home=home,
+        keystore=keystore,
+        password_file=password_file,
+        store=store,
+        read_store=read_store,
+        serve=None,
+        max_fee_gwei=DEFAULT_MAX_FEE_GWEI,
+        max_urgent_fee_gwei=None,
+        confirmations=DEFAULT_CONFIRMATIONS,
+        max_head_age=None,
+    )
+    with Runtime(operator, "requester", exclusive=False) as runtime:
+        posted = runtime.reader.book.tasks.get(task_id)
+        if posted is None:
+            raise UserError(
+                "there is no such task",
+                f"{task} was not posted on this deployment",
+                "look with `pinpoint task list`",
+                PAGE,
+                Code.USAGE,
+            )
+        source = runtime.store_of(task_id)
+        fetched = fetch_task(source, posted[0])
+        requester = Requester(runtime.reader, runtime.sender, source)
+        tensors = requester.result(fetched, task_id)
+    names = [spec.name for spec in fetched.manifest.state]
+    save_file(dict(zip(names, tensors, strict=True)), out)
+    value = {"task_id": f"0x{task_id.hex()}", "file": str(out), "tensors": len(names)}
+    emit(value, lambda: print_line(str(out)), as_json=as_json)
+
+
+def _task_id(text: str) -> bytes:
+    try:
+        task_id = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        task_id = b""
+    if len(task_id) != 32:
+        raise typer.BadParameter(f"{text!r} is no task id: 0x and 64 hex digits")
+    return task_id
+
+
 def _make_requester(runtime: Runtime, rounds: int, _stop: StopSignal) -> Requester:
     from protocol.agents.requester import Requester
 

@@ -1,0 +1,57 @@
+"""A lying solver as a process: the honest one of `pinpoint solver run`, with another conduct.
+
+    python -m scripts.devnet.liar LIE SETTINGS HOME KEYSTORE
+
+LIE is one of `LIES`; SETTINGS is the devnet's settings file. It underbids everybody.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+from protocol.agents.logs import configure_logs
+from protocol.cli.agent import make_operator
+from protocol.cli.demo import lies
+from protocol.cli.solver import pricing, run_solver
+from protocol.training.task import Task
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits"
+
+LIES = {
+    "one-ulp": lies.one_ulp,
+    "withholder": lies.withholder,
+    "silent": lies.silent,
+    "lazy": lies.lazy,
+    "wrong-data": lies.wrong_data,
+    "bad-binding": lies.bad_binding,
+}
+SHARE = 0.5
+
+
+def main() -> None:
+    """Run until stopped."""
+    lie, settings, home, keystore = sys.argv[1:]
+    shared = tomllib.loads(Path(settings).read_text(encoding="utf-8"))
+    configure_logs("text", "info")
+    operator = make_operator(
+        rpc=shared["rpc"],
+        deployment=Path(shared["deployment"]),
+        home=Path(home),
+        keystore=Path(keystore),
+        password_file=Path(shared["password-file"]),
+        store=None,
+        read_store=shared["solver"]["read-store"],
+        serve="127.0.0.1:0",
+        max_fee_gwei=100.0,
+        max_urgent_fee_gwei=None,
+        confirmations=2,
+        max_head_age=None,
+    )
+    task = Task.load(EXAMPLE)
+    run_solver(operator, pricing(None, SHARE), threads=1, conduct=lambda: LIES[lie](task))
+
+
+if __name__ == "__main__":
+    main()
