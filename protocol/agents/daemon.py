@@ -113,10 +113,10 @@ class StopSignal:
         if self._event.is_set():
             log.warning("stopped at once by a second %s", signal.Signals(number).name)
             os._exit(128 + number)
+        self._event.set()  # before the line: whoever reads it may send the second one at once
         log.info(
             "%s: stopping after this step; once more stops at once", signal.Signals(number).name
         )
-        self._event.set()
 
 
 class Daemon:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,6 +53,7 @@ def run(
 ) -> None:
     """Train a task; a first Ctrl-C finishes the step and saves it, a second stops at once."""
     from protocol.agents.daemon import StopSignal
+    from protocol.agents.logs import configure_logs
     from protocol.training.recorded import TASK_FOLDER
     from protocol.training.sides import keep_task, load_task
     from protocol.training.trainer import Trainer
@@ -62,7 +61,7 @@ def run(
     executor = _executor(isa, threads)
     task = load_task(task_folder)
     keep_task(task, out / TASK_FOLDER)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    configure_logs()
     signals, seen = StopSignal(), _Seen(task)
     with signals.on_signals(), seen:
         outcome = Trainer(task, out, executor).run(
