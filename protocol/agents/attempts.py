@@ -1,17 +1,21 @@
 """One bad task must not stop the others, nor a lost race the agent.
 
 What an agent does for one task, claim or dispute fails alone: the failure is logged and the same
-thing is tried again later, from what the chain shows then.
+thing is tried again later, from what the chain shows then. Only a chain that nobody answers for
+stops them all: they wait for the same thing.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from protocol.agents.bundle import TaskRefused
+from protocol.agents.duties import Due
 from protocol.agents.journal import SecondRootError
+from protocol.chain.endpoints import RpcUnreachable
+from protocol.chain.outbox import AlreadyPending
 from protocol.chain.reverts import Reverted
 
 log = logging.getLogger(__name__)
@@ -21,6 +25,9 @@ FIRST_DELAY_SECONDS: Final = 1
 
 DELAY_FACTOR: Final = 4
 MAX_DELAY_SECONDS: Final = 64
+
+REMEMBERED: Final = 1_024
+"""Keys after which those that may be tried again are forgotten."""
 
 
 class Attempts:
@@ -38,12 +45,20 @@ class Attempts:
     def make(self, key: bytes, act: Callable[[], bool]) -> bool:
         """Whether ``act`` did something for ``key``; False if it failed, or waits after failures.
 
-        An agent that is killed (any BaseException that is no Exception) is not held up.
+        An agent that is killed (any BaseException that is no Exception) is not held up. Nor is one
+        whose transaction is on its way: it did nothing now.
+
+        Raises:
+            RpcUnreachable: nobody answers for the chain; that is no fault of ``key``.
         """
         if self._now() < self._retry_at.get(key, 0):
             return False
         try:
             done = act()
+        except RpcUnreachable:
+            raise
+        except AlreadyPending:
+            return False
         except Reverted as refusal:
             log.warning("0x%s: %s; looking again in a moment", key.hex(), refusal)
         except TaskRefused as refusal:
@@ -54,12 +69,36 @@ class Attempts:
             log.exception("0x%s: left alone for now", key.hex())
         else:
             self._delay.pop(key, None)
+            if self._retry_at.get(key, 0) <= self._now():
+                self._retry_at.pop(key, None)
             return done
         delay = self._delay.get(key, FIRST_DELAY_SECONDS)
         self._delay[key] = min(delay * DELAY_FACTOR, MAX_DELAY_SECONDS)
         self.postpone(key, delay)
         return False
 
+    def make_all(self, dues: Iterable[Due], did: Callable[[], None] | None = None) -> bool:
+        """Try all that is due, the tightest deadline first; whether anything was done.
+
+        Args:
+            dues: in any order.
+            did: called after each that did something.
+        """
+        any_done = False
+        for due in sorted(dues, key=lambda due: due.deadline):
+            if self.make(due.key, due.act):
+                any_done = True
+                if did is not None:
+                    did()
+        return any_done
+
     def postpone(self, key: bytes, seconds: int) -> None:
         """Leave ``key`` alone for some seconds."""
-        self._retry_at[key] = self._now() + seconds
+        now = self._now()
+        if len(self._retry_at) >= REMEMBERED:
+            # Long enough after a retry was due, nobody has come back to it: it has ended.
+            over = [k for k, at in self._retry_at.items() if at + MAX_DELAY_SECONDS < now]
+            for old in over:
+                del self._retry_at[old]
+                self._delay.pop(old, None)
+        self._retry_at[key] = now + seconds

@@ -1,7 +1,7 @@
 """An account's sealed bids: the secret is in the journal, everything else on the chain.
 
 The salt and the price are written before the commitment is sent. Whether a bid was committed,
-revealed or taken back is read from the market each time: a killed agent cannot be wrong about it.
+revealed or taken back is read from the chain each time: a killed agent cannot be wrong about it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ class Bids:
 
     def state(self, task_id: bytes, round_: int) -> Bid:
         """The account's bid in a round. Without its secret it cannot be used: NONE."""
-        if self._journal.recall(BID, _key(task_id, round_)) is None:
+        bid = self._reader.bid(task_id, round_, self._sender.account)
+        if bid is Bid.NONE or self._journal.recall(BID, _key(task_id, round_)) is None:
             return Bid.NONE
-        return self._reader.bid(task_id, round_, self._sender.account)
+        return bid
 
-    def has_any(self, task_id: bytes) -> bool:
-        """Whether the account ever decided to bid on a task, in any round."""
-        return any(key.startswith(task_id) for key, _ in self._journal.entries(BID))
+    def tasks(self) -> dict[bytes, None]:
+        """Tasks that this account has a stake in, in any round; for a set: the order is kept."""
+        held = self._reader.book.bids_of.get(self._sender.account, {})
+        return dict.fromkeys(task_id for task_id, _ in held)
 
     def commit(self, task_id: bytes, view: TaskView, price: int) -> None:
         """Seal a bid of ``price`` token wei, or the one that was decided on before."""
@@ -53,7 +55,8 @@ class Bids:
 
     def reclaim(self, task_id: bytes, view: TaskView) -> bool:
         """Take back one stake that did not win, of any round; whether there was one."""
-        for round_ in range(view.round + 1):
+        held = self._reader.book.bids_of.get(self._sender.account, {})
+        for round_ in [round_ for task, round_ in held if task == task_id]:
             bid = self.state(task_id, round_)
             if is_bid_free(view, self._sender.account, round_, bid):
                 self._sender.market("reclaim", task_id, round_, self._sender.account)

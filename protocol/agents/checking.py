@@ -2,13 +2,18 @@
 
 An accusation needs two executions that agree: with another instruction set and thread count, on
 what is false and on what it should be (trap X16). A machine that is not to be relied on says so.
+
+A check is a generator that rests after each training step, so that whoever runs it can do something
+else in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Container, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from protocol.agents.bundle import fetch_task, fetch_tensors
 from protocol.agents.reader import Reader
@@ -23,6 +28,13 @@ from protocol.training.hooks import Hooks
 from protocol.training.replay import Replay
 from protocol.training.task import Task
 from protocol.training.tensors import Tensor
+
+CACHED_TASKS: Final = 4
+CACHED_BYTES: Final = 1 << 31
+"""Of tasks and re-runs kept for disputes, as far as that can be told from a task's sizes."""
+
+STATES_PER_RERUN: Final = 8
+"""States that a re-run holds, about, with the outputs of its latest steps."""
 
 
 class UnsureError(RuntimeError):
@@ -75,12 +87,26 @@ class Checker:
             Executor(threads=1, isa=instruction_sets()[-1]),
         )
         self.served = StoreServed(store)
-        self._tasks: dict[bytes, Task] = {}
-        self._provers: dict[tuple[bytes, int], Prover] = {}
+        self._tasks: OrderedDict[bytes, Task] = OrderedDict()
+        # Those used last stay. What is dropped can be run again; memory cannot be had again.
+        self._provers: OrderedDict[tuple[bytes, int], Prover] = OrderedDict()
+        self._sizes: dict[tuple[bytes, int], int] = {}
 
     def find_false_segments(
         self, claim_id: bytes, facts: ClaimFacts, drawn: Sequence[int]
     ) -> list[int]:
+        """What `search` finds, without a rest."""
+        search = self.search(claim_id, facts, drawn)
+        while True:
+            try:
+                next(search)
+            except StopIteration as end:
+                found: list[int] = end.value
+                return found
+
+    def search(
+        self, claim_id: bytes, facts: ClaimFacts, drawn: Sequence[int]
+    ) -> Generator[None, None, list[int]]:
         """Segments to open a dispute with; 0 stands for a withheld log. Empty: all agrees.
 
         Args:
@@ -92,10 +118,10 @@ class Checker:
             TaskRefused: the task is not to be had.
             UnsureError: two executions disagree about an accusation.
         """
-        first = self._find(claim_id, facts, drawn, self._executors[0])
+        first = yield from self._find(claim_id, facts, drawn, self._executors[0])
         if first is None:
             return []
-        second = self._find(claim_id, facts, drawn, self._executors[1])
+        second = yield from self._find(claim_id, facts, drawn, self._executors[1])
         if first != second:
             raise UnsureError(
                 f"two executions of this machine disagree: by the first {first}, by the second "
@@ -107,29 +133,46 @@ class Checker:
         """What is known of a segment: the re-run of it, or of the whole task, if need be anew."""
         for key in ((claim_id, segment), (claim_id, 0)):
             if key in self._provers:
+                self._provers.move_to_end(key)
                 return self._provers[key]
         facts = self._reader.facts(claim_id)
         again = self._from_checkpoint(claim_id, facts, segment, self._executors[0])
         return again or self._whole(claim_id, facts, self._executors[0])
 
+    def forget(self, claim_id: bytes) -> None:
+        """Drop the re-runs of a claim."""
+        for key in [key for key in self._provers if key[0] == claim_id]:
+            del self._provers[key], self._sizes[key]
+
+    def keep_only(self, claims: Container[bytes]) -> None:
+        """Drop the re-runs of all other claims."""
+        for claim_id in {key[0] for key in self._provers if key[0] not in claims}:
+            self.forget(claim_id)
+
     def _find(
         self, claim_id: bytes, facts: ClaimFacts, drawn: Sequence[int], executor: Executor
-    ) -> Finding | None:
+    ) -> Generator[None, None, Finding | None]:
         for segment in sorted(drawn):
             prover = self._from_checkpoint(claim_id, facts, segment, executor)
             if prover is None:  # not served: from the initial state, then
-                return self._find_in_whole_run(claim_id, facts, executor)
+                return (yield from self._find_in_whole_run(claim_id, facts, executor))
+            first = facts.first_step(segment)
+            yield from _run(prover, first, first + facts.segment_length(segment))
             logged = self.served.leaves(facts.log_root, facts.segments + 1)
-            assert logged is not None, "the segment's start was served with it"
+            if logged is None:  # it was served with the segment's start, and no longer is
+                return (yield from self._find_in_whole_run(claim_id, facts, executor))
             root = prover.segment(segment).leaf(facts.segment_length(segment) - 1)
             if root != logged[segment]:
                 return Finding(segment, root)
-        return None if drawn else self._find_in_whole_run(claim_id, facts, executor)
+        if drawn:
+            return None
+        return (yield from self._find_in_whole_run(claim_id, facts, executor))
 
     def _find_in_whole_run(
         self, claim_id: bytes, facts: ClaimFacts, executor: Executor
-    ) -> Finding | None:
+    ) -> Generator[None, None, Finding | None]:
         prover = self._whole(claim_id, facts, executor)
+        yield from _run(prover, 0, facts.steps)
         segment = challenger.choose_segment(facts, prover, self.served)
         if segment is None:
             return None
@@ -149,21 +192,43 @@ class Checker:
             return None
         checkpoint = OneCheckpoint(task, segment - 1, start)
         prover = Prover(Replay(task, checkpoint, executor, self._hooks))
-        self._provers[claim_id, segment] = prover
+        self._keep((claim_id, segment), prover, task)
         return prover
 
     def _whole(self, claim_id: bytes, facts: ClaimFacts, executor: Executor) -> Prover:
         """A re-run from the initial state, in the states that are asked for."""
-        prover = Prover(Replay(self._task(facts), None, executor, self._hooks))
-        self._provers[claim_id, 0] = prover
+        task = self._task(facts)
+        prover = Prover(Replay(task, None, executor, self._hooks))
+        self._keep((claim_id, 0), prover, task)
         return prover
 
+    def _keep(self, key: tuple[bytes, int], prover: Prover, task: Task) -> None:
+        state, data = task.manifest.state, task.manifest.data
+        size = STATES_PER_RERUN * sum(spec.nbytes for spec in state)
+        self._provers[key] = prover
+        self._provers.move_to_end(key)
+        self._sizes[key] = size + sum(spec.nbytes for spec in data)
+        while len(self._provers) > 1 and sum(self._sizes.values()) > CACHED_BYTES:
+            oldest, _ = self._provers.popitem(last=False)
+            del self._sizes[oldest]
+
     def _task(self, facts: ClaimFacts) -> Task:
-        if facts.task_id not in self._tasks:
+        task = self._tasks.pop(facts.task_id, None)
+        if task is None:
             terms, _ = self._reader.book.tasks[facts.task_id]
             keep = None if self._folder is None else self._folder / facts.task_id.hex()
-            self._tasks[facts.task_id] = fetch_task(self._store, terms, keep)
-        return self._tasks[facts.task_id]
+            task = fetch_task(self._store, terms, keep)
+        self._tasks[facts.task_id] = task
+        while len(self._tasks) > CACHED_TASKS:
+            self._tasks.popitem(last=False)
+        return task
+
+
+def _run(prover: Prover, first: int, last: int) -> Generator[None, None, None]:
+    """Compute the states from step ``first`` to ``last``, whose roots are known then."""
+    for step in range(first + 1, last + 1):
+        prover.execution.state_leaves(step)
+        yield
 
 
 class OneCheckpoint:

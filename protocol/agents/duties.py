@@ -6,6 +6,8 @@ A duty is the name of a contract's function, except CHECK, whose result decides 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -13,6 +15,10 @@ from protocol.chain.market import ClaimPhase, ClaimView, TaskPhase, TaskView
 
 BLOCKHASHES: Final = 256
 """Blocks whose hash a contract can still ask for."""
+
+
+NO_DEADLINE: Final = 1 << 64
+"""Later than every deadline: chains keep seconds in 64 bits."""
 
 
 class Duty(Enum):
@@ -48,6 +54,45 @@ class Verdict(Enum):
     AGREED = "agreed"
     FALSE = "false"
     UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Due:
+    """Something to do now.
+
+    Attributes:
+        deadline: the first second at which it is too late; what is tightest comes first.
+        key: of the task, claim or dispute that a failure holds up.
+        act: does it; whether it did something.
+    """
+
+    deadline: int
+    key: bytes
+    act: Callable[[], bool]
+
+
+def task_at(task: TaskView, now: int) -> TaskView:
+    """A task that nothing has happened to, as time has changed it: twin of ``Phases.ofTask``."""
+    phase = task.phase
+    if phase is TaskPhase.BIDDING and now >= task.bid_end:
+        phase = TaskPhase.REVEALING
+    if phase is TaskPhase.REVEALING and now >= task.reveal_end:
+        phase = TaskPhase.DECIDABLE
+    if phase is TaskPhase.RUNNING and now >= task.run_end:
+        phase = TaskPhase.OVERDUE
+    if phase is TaskPhase.VACANT and now >= task.reopen_end:
+        phase = TaskPhase.LAPSED
+    return task if phase is task.phase else replace(task, phase=phase)
+
+
+def claim_at(claim: ClaimView, window_end: int, reveal_end: int, now: int) -> ClaimView:
+    """A claim that nothing has happened to, as time has changed it: twin of ``Phases.ofClaim``."""
+    phase = claim.phase
+    if phase is ClaimPhase.WINDOW and now >= window_end:
+        phase = ClaimPhase.REVEALS
+    if phase is ClaimPhase.REVEALS and now >= reveal_end:
+        phase = ClaimPhase.DECIDED
+    return claim if phase is claim.phase else replace(claim, phase=phase)
 
 
 def solver_duty(task: TaskView, me: str, bid: Bid) -> Duty | None:

@@ -7,7 +7,7 @@ from functools import partial
 
 from protocol.agents.attempts import Attempts
 from protocol.agents.bundle import fetch_tensors, publish_task
-from protocol.agents.duties import Duty, claim_duty, requester_duty
+from protocol.agents.duties import Due, Duty, claim_duty, requester_duty
 from protocol.agents.reader import Reader
 from protocol.agents.sender import Sender
 from protocol.chain.market import ClaimPhase, TaskPhase, Terms
@@ -69,10 +69,12 @@ class Requester:
         return next(t for t in own if t not in known and book.tasks[t] == (terms, uri))
 
     def tick(self) -> bool:
-        """Do the first thing that is due for a task of this account; whether there was one."""
-        book, me = self._reader.book, self._sender.account
-        own = [t for t, who in book.requesters.items() if who == me and t not in book.closed]
-        return any(self._attempts.make(task_id, partial(self._drive, task_id)) for task_id in own)
+        """Do all that is due for tasks of this account; whether anything was done."""
+        with self._reader.one_block():
+            own = list(self._reader.book.tasks_of.get(self._sender.account, ()))
+            self._reader.prefetch(tasks=own)
+            dues = [Due(0, task_id, partial(self._drive, task_id)) for task_id in own]
+            return self._attempts.make_all(dues, self._reader.refresh)
 
     def _drive(self, task_id: bytes) -> bool:
         view = self._reader.task(task_id)

@@ -1,34 +1,40 @@
 """The solver: bids, trains, reports, submits, serves its leaves, defends its claim.
 
-``tick`` does the first thing that is due and returns; it can be called again at any time, also
-after the process was killed: what it must remember is in the journal and in the run's folder, all
-else is read from the chain. Nothing that a stranger posts makes it raise.
+``tick`` does all that is due, the tightest deadline first, and then one long thing: a slice of
+training, or a look at a task. It can be called again at any time, also after the process was
+killed: what it must remember is in the journal and in the run's folder, all else is read from the
+chain. Nothing that a stranger posts makes it raise.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
 from protocol.agents.appraisal import Rate, require_enough_time
 from protocol.agents.attempts import Attempts
 from protocol.agents.bids import Bids
 from protocol.agents.bundle import TaskRefused, TaskUnreachable, fetch_task
 from protocol.agents.conduct import HONEST, Conduct
-from protocol.agents.duties import Duty, claim_duty, solver_duty
+from protocol.agents.duties import NO_DEADLINE, Due, Duty, claim_duty, solver_duty
 from protocol.agents.journal import Journal, SecondRootError
+from protocol.agents.moves import Moves
 from protocol.agents.reader import Reader
 from protocol.agents.sender import Sender
 from protocol.agents.served import Publisher
+from protocol.chain.errors import ChainError
 from protocol.chain.market import TaskView, Terms
 from protocol.chain.reverts import Reverted
 from protocol.dispute import defender
 from protocol.dispute.execution import Withheld
 from protocol.dispute.moves import PositionMove, PostFold, PostSegment, PostTrace, Timeout
 from protocol.dispute.proofs import Prover
+from protocol.dispute.situation import Situation
 from protocol.dispute.state import Position, Side, fold_path, segment_path, trace_path
 from protocol.kernels.executor import Executor
 from protocol.merkle import MerkleTree
@@ -43,6 +49,13 @@ log = logging.getLogger(__name__)
 LOG_PATH = b"log"
 REFUSED = "task refused"
 RETRY_SECONDS = 30
+
+SLICE_SECONDS: Final = 30.0
+"""Training in one tick; it ends with the state on disk, so that a shorter one would cost."""
+
+LOOK_SECONDS: Final = 2.0
+"""While it trains, the solver looks so often whether a dispute calls it."""
+
 RACES = {"StalePosition", "WrongState", "ClaimNotDisputable", "DeadlinePassed"}
 """Refusals of a right move: somebody was first, or time was."""
 
@@ -73,6 +86,7 @@ class Solver:
         executor: computes the nodes.
         rate: what this machine does in a second; tasks that allow it too little time are refused.
         stop: asked after each training step; True: the state is saved and ``tick`` returns.
+        slice_seconds: of training in one tick, if no dispute calls before; 0: one step.
     """
 
     def __init__(
@@ -88,6 +102,7 @@ class Solver:
         executor: Executor | None = None,
         rate: Rate | None = None,
         stop: Callable[[], bool] | None = None,
+        slice_seconds: float = SLICE_SECONDS,
     ) -> None:
         self._reader = reader
         self._sender = sender
@@ -102,7 +117,13 @@ class Solver:
         self._stop = stop
         self._bids = Bids(reader, sender, journal)
         self._attempts = Attempts(reader.now)
+        self._slice_seconds = slice_seconds
+        self._moves = Moves()
         self._runs: dict[bytes, Run] = {}
+        self._appraised: set[bytes] = set()  # tasks that it can do and defend
+        self._submissions: dict[bytes, tuple[TaskView, tuple[Any, ...]]] = {}
+        self._looked_at: dict[bytes, int] = {}  # dispute: the deadline that it was looked at for
+        self._long: list[Due] = []
 
     @property
     def account(self) -> str:
@@ -110,18 +131,70 @@ class Solver:
         return self._sender.account
 
     def tick(self) -> bool:
-        """Do the first thing that is due; whether there was one."""
+        """Do all that is due, and one long thing; whether anything was done.
+
+        Raises:
+            ConnectionError: the chain cannot be read.
+        """
+        with self._reader.one_block():
+            self._forget_ended()
+            self._long.clear()
+            dues = [*self._answers_due(), *self._claims_due(), *self._tasks_due()]
+            acted = self._attempts.make_all(dues, self._reader.refresh)
+            return self._do_long_thing() or acted
+
+    # ------------------------------------------------------------------ what is due
+
+    def _answers_due(self) -> Iterator[Due]:
+        """Disputes about its claims that wait for it, or in which the opener missed its clock."""
+        book, now = self._reader.book, self._reader.now()
+        claims = book.claims_of.get(self.account, ())
+        records = book.live_disputes(d for c in claims for d in book.disputes_on.get(c, ()))
+        due = [r for r in records if (r.side is Side.SOLVER) == (now < r.deadline)]
+        self._reader.prefetch_situations(r.dispute_id for r in due if r.side is Side.SOLVER)
+        for record in due:
+            act = partial(self._defend, record.dispute_id)
+            yield Due(record.deadline, record.dispute_id, act)
+
+    def _claims_due(self) -> Iterator[Due]:
         book = self._reader.book
-        ended = book.finalised | book.settled
-        for claim_id in [c for c in book.claims if book.solvers[c] == self.account]:
-            if claim_id not in ended and self._mind(claim_id):
+        claims = list(book.claims_of.get(self.account, ()))
+        self._reader.prefetch(claims=claims)
+        for claim_id in claims:
+            yield Due(book.windows[claim_id][0], claim_id, partial(self._push, claim_id))
+
+    def _tasks_due(self) -> Iterator[Due]:
+        """A task that has ended may still hold a stake, if this solver bid on it."""
+        book, now = self._reader.book, self._reader.now()
+        tasks = list(book.open_tasks | self._bids.tasks())
+        self._reader.prefetch(tasks=tasks)
+        for task_id in tasks:
+            terms, _ = book.tasks[task_id]
+            round_ = book.rounds.get(task_id)
+            deadline = NO_DEADLINE if round_ is None else round_.next_end(now)
+            yield Due(deadline, task_id, partial(self._work, task_id, terms))
+
+    def _do_long_thing(self) -> bool:
+        """The long thing of the tightest deadline that is not held up by a failure."""
+        until = time.monotonic() + self._slice_seconds
+        for due in sorted(self._long, key=lambda due: due.deadline):
+            if self._attempts.make(due.key, due.act) or time.monotonic() >= until:
                 return True
-        # A task that has ended may still hold a stake, if this solver bid on it.
-        tasks = [t for t in book.tasks if t not in book.closed or self._bids.has_any(t)]
-        return any(
-            self._attempts.make(task_id, partial(self._work, task_id, book.tasks[task_id][0]))
-            for task_id in tasks
-        )
+        return False
+
+    def _forget_ended(self) -> None:
+        """Runs take memory and files; they are needed while the solver has a stake in the task."""
+        book, staked = self._reader.book, self._bids.tasks()
+        for task_id in [t for t in self._runs if t not in staked]:
+            self._runs.pop(task_id).checkpoints.close()
+        for task_id in [t for t in self._submissions if t not in staked]:
+            del self._submissions[task_id]
+        self._appraised.intersection_update(book.open_tasks)
+        claims = book.claims_of.get(self.account, ())
+        disputes = {d for c in claims for d in book.disputes_on.get(c, ())}
+        self._moves.keep_only(disputes)
+        for dispute_id in [d for d in self._looked_at if d not in disputes]:
+            del self._looked_at[dispute_id]
 
     def run_of(self, task_id: bytes) -> Run:
         """The run of a task, with its checkpoints. TaskRefused if the task is not to be had."""
@@ -151,18 +224,32 @@ class Solver:
                 self._sender.market("assign", task_id)
                 return True
             case Duty.TRAIN:
-                self._train(task_id, view)
-                return True
+                act = partial(self._train, task_id, view)
+                self._long.append(Due(view.run_end, task_id + b"train", act))
+                return False
         return self._bids.reclaim(task_id, view)
 
     def _bid(self, task_id: bytes, terms: Terms, view: TaskView) -> bool:
-        """Bid, if this solver wants to and can; whether it did. Raises TaskUnreachable."""
+        """Bid, if this solver wants to and can; whether it did."""
         price = self._price(terms)
         # A price above the maximum would be refused after the deposit is locked.
         if price is None or not 0 <= price <= terms.max_reward:
             return False
         if self._journal.recall(REFUSED, task_id) is not None:
             return False
+        # A claim that fell since the task was looked at says that the look was wrong.
+        lost = self._reader.book.fallen_claims_of(task_id, self.account)
+        if task_id not in self._appraised or lost:
+            act = partial(self._appraise_and_bid, task_id, terms)
+            self._long.append(Due(view.bid_end, task_id, act))
+            return False
+        if self._reader.credit(self.account) < view.required_stake + view.deposit:
+            return False
+        self._bids.commit(task_id, view, price)
+        return True
+
+    def _appraise_and_bid(self, task_id: bytes, terms: Terms) -> bool:
+        """Look at a task once, and bid on it if it is good. TaskUnreachable: later."""
         try:
             self._appraise(task_id, terms)
         except TaskUnreachable:
@@ -170,11 +257,9 @@ class Solver:
         except TaskRefused as refusal:
             log.warning("task 0x%s refused: %s", task_id.hex(), refusal)
             self._journal.remember(REFUSED, task_id, str(refusal).encode())
-            return False
-        if self._reader.credit(self.account) < view.required_stake + view.deposit:
-            return False
-        self._bids.commit(task_id, view, price)
-        return True
+            return True
+        self._appraised.add(task_id)
+        return self._bid(task_id, terms, self._reader.task(task_id))
 
     def _appraise(self, task_id: bytes, terms: Terms) -> None:
         """TaskRefused unless this solver can do and defend the task."""
@@ -184,23 +269,57 @@ class Solver:
                 f"this solver's claim 0x{lost[0].hex()} on the task fell: its files, its machine "
                 "or its connection failed, and would cost another stake"
             )
-        task = self.run_of(task_id).task
+        task = fetch_task(self._store, terms, self._folder / task_id.hex() / "task")
         require_enough_time(task.program, task.manifest.state, terms, self._rate)
 
-    def _train(self, task_id: bytes, view: TaskView) -> None:
-        """One checkpoint interval further, with a report; the submission after the last one."""
+    def _train(self, task_id: bytes, view: TaskView) -> bool:
+        """On towards the next checkpoint, with a report; the submission after the last one."""
         run = self.run_of(task_id)
         done = run.checkpoints.log.size - 1
         segments = run.task.manifest.segments
         if done < segments:
             trainer = Trainer(run.task, run.folder, self._executor, self._conduct.hooks)
             until = run.task.checkpoint_step(done + 1)
-            if trainer.run(until, self._progress, self._stop).stopped is not None:
-                return
+            if trainer.run(until, self._progress, self._pause()).stopped is not None:
+                return True
         if done + 1 < segments:
             self._report(task_id, run, view)
         else:
             self._submit(task_id, run, view)
+        return True
+
+    def _pause(self) -> Callable[[], bool]:
+        """Whether to leave off training, asked before each step; not before the first."""
+        began = looked = time.monotonic()
+        steps = 0
+
+        def pause() -> bool:
+            nonlocal looked, steps
+            steps += 1
+            if self._stop is not None and self._stop():
+                return True
+            now = time.monotonic()
+            if steps > 1 and now - began >= self._slice_seconds:
+                return True
+            if now - looked < LOOK_SECONDS:
+                return False
+            looked = now
+            return self._is_called()
+
+        return pause
+
+    def _is_called(self) -> bool:
+        """Whether a dispute waits for this solver that it has not looked at since it turned."""
+        try:
+            self._reader.refresh()
+        except (ConnectionError, ChainError) as error:
+            log.warning("training goes on without a look at the chain: %s", error)
+            return False
+        book = self._reader.book
+        claims = book.claims_of.get(self.account, ())
+        records = book.live_disputes(d for c in claims for d in book.disputes_on.get(c, ()))
+        waiting = [r for r in records if r.side is Side.SOLVER]
+        return any(self._looked_at.get(r.dispute_id) != r.deadline for r in waiting)
 
     def _report(self, task_id: bytes, run: Run, view: TaskView) -> None:
         trained, old = run.checkpoints.log, view.reported_size
@@ -210,14 +329,22 @@ class Solver:
         self._sender.market("report", task_id, trained.size, trained.root, proof)
 
     def _submit(self, task_id: bytes, run: Run, view: TaskView) -> None:
+        # A submission that is on its way is sent again as it is, without serving all again.
+        before, arguments = self._submissions.get(task_id, (None, ()))
+        if before != view:
+            arguments = self._claim(task_id, run, view)
+            self._submissions[task_id] = view, arguments
+        self._sender.market("submit", *arguments)
+
+    def _claim(self, task_id: bytes, run: Run, view: TaskView) -> tuple[Any, ...]:
+        """What a submission says; its leaves are served, and the journal stands for its root."""
         leaves = run.prover.execution.log_leaves()
         tree = MerkleTree(leaves)
         size = len(leaves)
         old = view.reported_size
         self._stand_for(task_id, task_id + view.round.to_bytes(4, "big"), LOG_PATH, tree.root)
         self._serve(run.publisher.publish_log)
-        self._sender.market(
-            "submit",
+        return (
             task_id,
             tree.root,
             leaves[-1],
@@ -227,15 +354,6 @@ class Solver:
         )
 
     # ------------------------------------------------------------------ claims
-
-    def _mind(self, claim_id: bytes) -> bool:
-        fallen = claim_id in self._reader.book.fallen
-        for record in self._reader.disputes_of(claim_id):
-            answer = partial(self._defend, record.dispute_id)
-            live = record.closed is None and not fallen
-            if live and self._attempts.make(record.dispute_id, answer):
-                return True
-        return self._attempts.make(claim_id, partial(self._push, claim_id))
 
     def _push(self, claim_id: bytes) -> bool:
         """Draw or finalise."""
@@ -255,17 +373,17 @@ class Solver:
             return True
         if side is not Side.SOLVER or now >= deadline:
             return False
+        self._looked_at[dispute_id] = deadline
         situation = self._reader.situation(dispute_id)
         if not self._conduct.answers(situation.position):
             return False
-        run = self.run_of(situation.facts.task_id)
-        move = defender.next_move(situation, run.prover)
+        move = self._moves.of(dispute_id, situation, partial(self._answer, situation))
         if move is None:
             return False
-        self._prepare(situation.facts.task_id, run, situation.position, move)
         try:
             self._sender.play(move, dispute_id)
         except Reverted as refusal:
+            self._moves.forget(dispute_id)
             if refusal.name in RACES:
                 raise
             # Only a liar has no move that the contract takes; an honest one would want to know.
@@ -273,6 +391,15 @@ class Solver:
             self._attempts.postpone(dispute_id, RETRY_SECONDS)
             return False
         return True
+
+    def _answer(self, situation: Situation) -> PositionMove | None:
+        """The move, for whose new root the journal stands and whose leaves are served."""
+        task_id = situation.facts.task_id
+        run = self.run_of(task_id)
+        move = defender.next_move(situation, run.prover)
+        if move is not None:
+            self._prepare(task_id, run, situation.position, move)
+        return move
 
     def _prepare(self, task_id: bytes, run: Run, position: Position, move: PositionMove) -> None:
         """Write a new root into the journal before it leaves the process, and serve its leaves.

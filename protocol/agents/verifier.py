@@ -3,39 +3,51 @@
 The same agent is the open challenger that nobody drew: it re-runs whole tasks. Its verdicts and the
 salts of its openings are in its journal, all else is read from the chain; so it can be killed at
 any line.
+
+``tick`` does all that is due, the tightest deadline first, and then a slice of one check. So clocks
+are looked at again after a slice and one training step, however long the checks take.
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from protocol.agents.attempts import Attempts
 from protocol.agents.bundle import TaskRefused, TaskUnreachable
 from protocol.agents.checking import Checker, UnsureError
-from protocol.agents.duties import Duty, Verdict, claim_duty, verifier_duty
+from protocol.agents.duties import NO_DEADLINE, Due, Duty, Verdict, claim_duty, verifier_duty
 from protocol.agents.journal import Journal
+from protocol.agents.moves import Moves
+from protocol.agents.openings import OPENING, Openings
 from protocol.agents.reader import Reader
 from protocol.agents.sender import Sender
-from protocol.chain.market import ClaimPhase, ClaimView
+from protocol.chain.market import ClaimView
+from protocol.chain.reverts import Reverted
 from protocol.dispute import challenger
-from protocol.dispute.moves import CommitOpen, Open, Reclaim, Refund, Timeout
-from protocol.dispute.state import ClaimFacts, Side, commitment_of
+from protocol.dispute.moves import PositionMove, Refund, Timeout
+from protocol.dispute.state import ClaimFacts, Side
 from protocol.kernels.executor import Executor
 from protocol.storage import ContentStore
 from protocol.training.hooks import Hooks
 
-__all__ = ["UnsureError", "Verifier"]
+__all__ = ["OPENING", "UnsureError", "Verifier"]
 
 log = logging.getLogger(__name__)
 
 VERDICT = "verdict"
-OPENING = "opening"
 AGREED = b"agreed"
 UNDECIDED = b"undecided"
+
+SLICE_SECONDS: Final = 1.0
+"""Time for checks in one tick: clocks wait for it, and for the step that it ends in."""
+
+SOON_SECONDS: Final = 60
+"""Openings come before moves that have more time than this."""
 
 
 class Verifier:
@@ -50,6 +62,7 @@ class Verifier:
         hooks: changes what it computes; only a false accuser has any.
         folder: for its own copies of tasks; None: it fetches them again after a restart.
         executors: of the first and the second execution.
+        slice_seconds: of checking in one tick; 0: one training step.
     """
 
     def __init__(
@@ -63,13 +76,20 @@ class Verifier:
         hooks: Hooks | None = None,
         folder: Path | None = None,
         executors: tuple[Executor, Executor] | None = None,
+        slice_seconds: float = SLICE_SECONDS,
     ) -> None:
         self._reader = reader
         self._sender = sender
         self._journal = journal
         self._checks_all = checks_all
         self._checker = Checker(reader, store, folder, hooks, executors)
+        self._openings = Openings(reader, sender, journal)
         self._attempts = Attempts(reader.now)
+        self._moves = Moves()
+        self._slice_seconds = slice_seconds
+        self._verdicts: dict[bytes, bytes] = {}  # of open claims; the journal has all
+        self._searches: dict[bytes, Generator[None, None, Sequence[int]]] = {}
+        self._to_check: dict[bytes, int] = {}  # claim: end of its window
 
     @property
     def account(self) -> str:
@@ -81,29 +101,75 @@ class Verifier:
         self._sender.registry("stake", amount)
 
     def tick(self) -> bool:
-        """Do the first thing that is due; whether there was one."""
-        openings = self._journal.entries(OPENING)
-        for claim_id in list(self._reader.book.claims):
-            own = [(key, salt) for key, salt in openings if key[:32] == claim_id]
-            if (
-                self._accuse(claim_id)
-                or self._open(claim_id, own)
-                or self._play(claim_id)
-                or self._look_after(claim_id)
-            ):
-                return True
-        return False
+        """Do all that is due, and a slice of a check; whether anything was done.
+
+        Raises:
+            ConnectionError: the chain cannot be read.
+        """
+        with self._reader.one_block():
+            self._forget_ended()
+            self._to_check.clear()
+            dues = [*self._moves_due(), *self._openings_due(), *self._claims_due()]
+            acted = self._attempts.make_all(dues, self._reader.refresh)
+            return self._check() or acted
+
+    # ------------------------------------------------------------------ what is due
+
+    def _moves_due(self) -> Iterator[Due]:
+        """Of its own disputes: its moves, the solver's missed clocks, and bonds that are free."""
+        book, now = self._reader.book, self._reader.now()
+        own = [book.disputes[d] for d in book.disputes_of_opener.get(self.account, ())]
+        lost = [r for r in own if r.claim_id not in book.fallen and r.deadline <= now]
+        mine = [r for r in own if r.side is Side.OPENER and r.deadline > now]
+        self._reader.prefetch_situations(
+            r.dispute_id for r in mine if r.claim_id not in book.fallen
+        )
+        freed = [r for r in own if r.claim_id in book.fallen]
+        for record in {r.dispute_id: r for r in (*mine, *lost, *freed)}.values():
+            deadline = NO_DEADLINE if record.claim_id in book.fallen else record.deadline
+            act = partial(self._advance, record.claim_id, record.dispute_id)
+            yield Due(deadline, record.dispute_id, act)
+
+    def _openings_due(self) -> Iterator[Due]:
+        """Commitments for what it found false, and their openings: soon, whatever they allow.
+
+        The play of one dispute must not delay the opening of others.
+        """
+        windows, soon = self._reader.book.windows, self._reader.now() + SOON_SECONDS
+        for sealed in self._openings.pending():
+            deadline = min(soon, windows[sealed.claim_id][1])
+            yield Due(deadline, sealed.commitment, partial(self._openings.conclude, sealed))
+        for claim_id in self._reader.book.open_claims:
+            _, segments = _read_verdict(self._verdict(claim_id))
+            for segment in segments:
+                if not self._openings.is_committed(claim_id, segment):
+                    act = partial(self._openings.commit, claim_id, segment)
+                    deadline = min(soon, windows[claim_id][0])
+                    yield Due(deadline, claim_id + segment.to_bytes(8, "big"), act)
+
+    def _claims_due(self) -> Iterator[Due]:
+        book = self._reader.book
+        fees = book.fees_of.get(self.account, {})
+        claims = [*book.open_claims, *(c for c in fees if c in book.finalised)]
+        self._reader.prefetch(claims=claims)
+        for claim_id in claims:
+            yield Due(book.windows[claim_id][0], claim_id, partial(self._do_duty, claim_id))
+
+    def _forget_ended(self) -> None:
+        """What is kept of claims is kept while they are open: an agent runs for months."""
+        book = self._reader.book
+        for kept in (self._verdicts, self._searches):
+            for claim_id in [c for c in kept if c not in book.open_claims]:
+                del kept[claim_id]
+        self._checker.keep_only(book.open_claims)
+        self._openings.keep_only(book.open_claims)
+        self._moves.keep_only(book.disputes_of_opener.get(self.account, ()))
 
     # ------------------------------------------------------------------ checking
-
-    def _look_after(self, claim_id: bytes) -> bool:
-        return self._attempts.make(claim_id, partial(self._do_duty, claim_id))
 
     def _do_duty(self, claim_id: bytes) -> bool:
         book, me = self._reader.book, (claim_id, self.account)
         if claim_id in book.settled:
-            return False
-        if claim_id in book.finalised and (me not in book.attested or me in book.collected):
             return False
         claim = self._reader.claim(claim_id)
         over = self._reader.is_draw_over(claim_id, claim)
@@ -111,7 +177,7 @@ class Verifier:
         if common in (Duty.DRAW, Duty.SETTLE):
             self._sender.claims(common.value, claim_id)
             return True
-        verdict, _ = _read_verdict(self._journal.recall(VERDICT, claim_id))
+        verdict, _ = _read_verdict(self._verdict(claim_id))
         duty = verifier_duty(
             claim,
             self.account,
@@ -122,8 +188,7 @@ class Verifier:
         )
         match duty:
             case Duty.CHECK:
-                self._check(claim_id, claim)
-                return True
+                self._to_check[claim_id] = book.windows[claim_id][0]
             case Duty.ATTEST:
                 self._sender.claims("attest", claim_id)
                 return True
@@ -132,105 +197,95 @@ class Verifier:
                 return True
         return False
 
-    def _check(self, claim_id: bytes, claim: ClaimView) -> None:
-        """Re-run and write the verdict. TaskUnreachable: later, if the files come back."""
-        facts = self._reader.facts(claim_id)
+    def _verdict(self, claim_id: bytes) -> bytes | None:
+        """The journal's verdict, which is looked up until there is one."""
+        if claim_id not in self._verdicts:
+            stored = self._journal.recall(VERDICT, claim_id)
+            if stored is None:
+                return None
+            self._verdicts[claim_id] = stored
+        return self._verdicts[claim_id]
+
+    def _check(self) -> bool:
+        """A slice of one check: of the one that has begun, else of the tightest window."""
+        order = sorted(self._to_check, key=lambda c: (c not in self._searches, self._to_check[c]))
+        return any(
+            self._attempts.make(claim_id + b"check", partial(self._check_on, claim_id))
+            for claim_id in order
+        )
+
+    def _check_on(self, claim_id: bytes) -> bool:
+        """Re-run for a slice; write the verdict at the end. TaskUnreachable: later, perhaps."""
+        until = time.monotonic() + self._slice_seconds
+        if claim_id not in self._searches:
+            claim, facts = self._reader.claim(claim_id), self._reader.facts(claim_id)
+            self._searches[claim_id] = self._search(claim_id, claim, facts)
+        search = self._searches[claim_id]
         try:
-            drawn = () if self._checks_all else claim.segments_of(self.account)
-            segments = self.find_false_segments(claim_id, facts, drawn)
+            next(search)
+            while time.monotonic() < until:
+                next(search)
+        except StopIteration as end:
+            verdict = b"".join(segment.to_bytes(8, "big") for segment in end.value) or AGREED
         except TaskUnreachable:
+            del self._searches[claim_id]
             raise
         except (TaskRefused, UnsureError) as refusal:
             # Neither an attestation nor an accusation: somebody else may know better.
             log.error("claim 0x%s is left alone: %s", claim_id.hex(), refusal)
-            self._journal.remember(VERDICT, claim_id, UNDECIDED)
-            return
-        verdict = b"".join(segment.to_bytes(8, "big") for segment in segments) or AGREED
-        self._journal.remember(VERDICT, claim_id, verdict)
+            verdict = UNDECIDED
+        except Exception:
+            del self._searches[claim_id]
+            raise
+        else:
+            return True
+        del self._searches[claim_id]
+        self._verdicts[claim_id] = self._journal.remember(VERDICT, claim_id, verdict)
+        if verdict in (AGREED, UNDECIDED):
+            self._checker.forget(claim_id)
+        return True
 
-    def find_false_segments(
+    def _search(
+        self, claim_id: bytes, claim: ClaimView, facts: ClaimFacts
+    ) -> Generator[None, None, Sequence[int]]:
+        drawn = () if self._checks_all else claim.segments_of(self.account)
+        return self.search(claim_id, facts, drawn)
+
+    def search(
         self, claim_id: bytes, facts: ClaimFacts, drawn: Sequence[int]
-    ) -> list[int]:
-        """Segments to open a dispute with, as `Checker.find_false_segments` has them."""
-        return self._checker.find_false_segments(claim_id, facts, drawn)
+    ) -> Generator[None, None, Sequence[int]]:
+        """Segments to open a dispute with, as `Checker.search` has them."""
+        return self._checker.search(claim_id, facts, drawn)
 
     # ------------------------------------------------------------------ disputes
 
-    def _accuse(self, claim_id: bytes) -> bool:
-        """Commit to openings, before anything else: the play of one must not delay the others."""
-        _, segments = _read_verdict(self._journal.recall(VERDICT, claim_id))
-        return any(
-            self._attempts.make(
-                claim_id + segment.to_bytes(8, "big"),
-                partial(self._commit_opening, claim_id, segment),
-            )
-            for segment in segments
-        )
-
-    def _commit_opening(self, claim_id: bytes, segment: int) -> bool:
-        """Commit to an opening, unless the chain has the commitment; whether it did."""
-        key = claim_id + segment.to_bytes(8, "big")
-        salt = self._journal.remember(OPENING, key, secrets.token_bytes(32))
-        commitment = commitment_of(claim_id, self.account, segment, salt)
-        if self._reader.is_committed(commitment):
-            return False
-        if self._reader.claim(claim_id).phase is not ClaimPhase.WINDOW:
-            return False
-        self._sender.play(CommitOpen(claim_id, commitment), commitment)
-        return True
-
-    def _open(self, claim_id: bytes, openings: Sequence[tuple[bytes, bytes]]) -> bool:
-        """Open what was committed, a block later; take the bond back if that is out of reach."""
-        for key, salt in openings:
-            segment = int.from_bytes(key[32:], "big")
-            commitment = commitment_of(claim_id, self.account, segment, salt)
-            pending = (
-                self._reader.is_committed(commitment)
-                and commitment not in self._reader.book.disputes
-            )
-            reveal = partial(self._reveal_opening, claim_id, segment, salt, commitment)
-            if pending and self._attempts.make(commitment, reveal):
-                return True
-        return False
-
-    def _reveal_opening(
-        self, claim_id: bytes, segment: int, salt: bytes, commitment: bytes
-    ) -> bool:
-        fallen = claim_id in self._reader.book.fallen
-        late = self._reader.now() >= self._reader.facts(claim_id).reveal_end
-        if fallen or late:
-            self._sender.play(Reclaim(claim_id, self.account, commitment), commitment)
-            return True
-        if self._reader.may_open(self.account, commitment):
-            self._sender.play(Open(claim_id, segment, salt), commitment)
-            return True
-        return False
-
-    def _play(self, claim_id: bytes) -> bool:
-        for record in self._reader.disputes_of(claim_id):
-            own = record.opener == self.account and record.closed is None
-            advance = partial(self._advance, claim_id, record.dispute_id)
-            if own and self._attempts.make(record.dispute_id, advance):
-                return True
-        return False
-
     def _advance(self, claim_id: bytes, dispute_id: bytes) -> bool:
-        if self._reader.claim(claim_id).phase is ClaimPhase.FALLEN:
+        book, now = self._reader.book, self._reader.now()
+        if book.disputes[dispute_id].closed is not None:
+            return False
+        if claim_id in book.fallen:
             self._sender.play(Refund(), dispute_id)
             return True
         side, deadline = self._reader.clock(dispute_id)
-        now = self._reader.now()
         if side is Side.SOLVER and now >= deadline:
             self._sender.play(Timeout(), dispute_id)
             return True
         if side is not Side.OPENER or now >= deadline:
             return False
         situation = self._reader.situation(dispute_id)
-        prover = self._checker.prover(claim_id, situation.position.segment)
-        move = challenger.next_move(situation, prover, self._checker.served)
+
+        def choose() -> PositionMove | None:
+            prover = self._checker.prover(claim_id, situation.position.segment)
+            return challenger.next_move(situation, prover, self._checker.served)
+
+        move = self._moves.of(dispute_id, situation, choose)
         if move is None:
             return False
-        self._sender.play(move, dispute_id)
+        try:
+            self._sender.play(move, dispute_id)
+        except Reverted:
+            self._moves.forget(dispute_id)
+            raise
         return True
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator
 
 from protocol.agents.checking import Checker
 from protocol.agents.journal import Journal
@@ -21,9 +21,10 @@ from tests.agents.scenes import FALSE_SEGMENT, LIAR, LIE, OFFER_ALL, play_out
 class TwoFindings(Verifier):
     """Finds the false segment and the one after it."""
 
-    def find_false_segments(self, claim_id, facts, drawn) -> Sequence[int]:
+    def search(self, claim_id, facts, drawn) -> Generator[None, None, list[int]]:
         """Both."""
-        return [*super().find_false_segments(claim_id, facts, drawn), FALSE_SEGMENT + 1]
+        found = yield from super().search(claim_id, facts, drawn)
+        return [*found, FALSE_SEGMENT + 1]
 
 
 def play(world: World, task: Task, death: NoDeath):

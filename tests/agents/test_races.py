@@ -45,8 +45,9 @@ def race(world: World) -> set[str]:
         sender.lost = lost
         agent: Any = player.agent
         agent._sender = sender
-        if hasattr(agent, "_bids"):
-            agent._bids._sender = sender
+        for part in ("_bids", "_openings"):
+            if hasattr(agent, part):
+                getattr(agent, part)._sender = sender
     return lost
 
 

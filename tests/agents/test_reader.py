@@ -7,9 +7,9 @@ import logging
 import pytest
 
 from protocol.agents import reader as reader_module
-from protocol.agents.book import Book, DisputeRecord
 from protocol.agents.conduct import Conduct
 from protocol.agents.reader import Reader
+from protocol.agents.views import Views
 from protocol.chain.market import TaskPhase
 from protocol.cli.demo.world import OFFER, STAKE, World
 from protocol.dispute.moves import CommitOpen, Open
@@ -23,14 +23,14 @@ SALT = bytes(32)
 class Counting(Reader):
     """Counts the events that it enters and the ranges of blocks that it asks for."""
 
-    def __init__(self, deployment) -> None:
-        super().__init__(deployment)
+    def __init__(self, deployment, first_block: int = 0) -> None:
+        super().__init__(deployment, first_block)
         self.ranges: list[tuple[int, int]] = []
         self.events: list[str] = []
 
-    def _events(self, first, last):
+    def _events_between(self, first, last):
         self.ranges.append((first, last))
-        for name, args in super()._events(first, last):
+        for name, args in super()._events_between(first, last):
             self.events.append(name)
             yield name, args
 
@@ -72,7 +72,7 @@ def test_reader_after_a_reorganisation_forgets_what_the_chain_forgot(
     kept = requester.post(task, OFFER)
     reader = Reader(world.deployment)
     assert list(reader.book.tasks) == [kept]
-    fork = world.chain.snapshot()
+    fork, fork_height = world.chain.snapshot(), reader.block_number()
 
     lost = requester.post(task, OFFER)
     world.play(lambda: bool(world.reader.book.claims))
@@ -93,7 +93,8 @@ def test_reader_after_a_reorganisation_forgets_what_the_chain_forgot(
     assert not reader.book.disputes
     assert not reader.book.commitments
     assert reader.task(kept).phase is TaskPhase.BIDDING
-    assert "reading all events again" in caplog.text
+    assert f"was replaced: going back to block {fork_height}" in caplog.text
+    assert "reading all events again" not in caplog.text
 
     world.chain.send(world.deployment.registry.functions.stake(STAKE), account)
     other = requester.post(task, OFFER)
@@ -125,8 +126,8 @@ def test_reader_of_a_chain_that_moves_while_it_reads_tries_again(
     fork = world.chain.snapshot()
 
     class Unlucky(Counting):
-        def _events(self, first, last):
-            events = list(super()._events(first, last))
+        def _events_between(self, first, last):
+            events = list(super()._events_between(first, last))
             if len(self.ranges) == 1:
                 world.chain.revert(fork)
                 world.chain.mine(5)
@@ -142,8 +143,8 @@ def test_reader_of_a_chain_that_moves_while_it_reads_tries_again(
 
 def test_reader_of_a_node_that_never_agrees_with_itself_says_so(world: World) -> None:
     class Hopeless(Counting):
-        def _events(self, first, last):
-            yield from super()._events(first, last)
+        def _events_between(self, first, last):
+            yield from super()._events_between(first, last)
             world.chain.revert(fork)
             world.chain.mine(len(self.ranges))
             world.chain.transfer(world.chain.accounts[5], len(self.ranges))
@@ -154,37 +155,9 @@ def test_reader_of_a_node_that_never_agrees_with_itself_says_so(world: World) ->
         _ = Hopeless(world.deployment).book
 
 
-def test_book_enters_events_of_disputes_that_it_knows_only() -> None:
-    book = Book()
-    book.enter("DisputeOpened", {"disputeId": b"d", "claimId": b"c", "opener": "0xo", "segment": 2})
-    book.enter("TermOpened", {"disputeId": b"d", "term": 3, "leaf": b"leaf"})
-    book.enter("TermOpened", {"disputeId": b"unknown", "term": 3, "leaf": b"leaf"})
-    book.enter(
-        "DisputeClosed", {"disputeId": b"d", "claimId": b"c", "state": 18, "beneficiary": "0xb"}
-    )
-    (record,) = book.disputes_of(b"c")
-    assert isinstance(record, DisputeRecord)
-    assert (record.leaf, record.closed) == (b"leaf", DisputeState.SOLVER_WON)
-    assert [name for name, _ in record.history] == ["TermOpened", "DisputeClosed"]
-
-
-def test_book_keeps_who_attested_collected_and_lost() -> None:
-    book = Book()
-    book.enter("Attested", {"claimId": b"c", "verifier": "0xv"})
-    book.enter("FeeCollected", {"claimId": b"c", "verifier": "0xv"})
-    submitted = {"claimId": b"c", "taskId": b"t", "solver": "0xs"}
-    book.enter("ClaimSubmitted", submitted)
-    assert book.fallen_claims_of(b"t", "0xs") == []
-    book.enter("ClaimFallen", {"claimId": b"c", "taskId": b"t", "beneficiary": "0xv"})
-    assert book.attested == book.collected == {(b"c", "0xv")}
-    assert book.fallen_claims_of(b"t", "0xs") == [b"c"]
-    assert book.fallen_claims_of(b"t", "0xother") == []
-    assert book.fallen_claims_of(b"another", "0xs") == []
-
-
 @pytest.mark.parametrize("conduct", [HONEST, LIAR], ids=["paid", "convicted"])
 def test_agents_ask_nothing_about_tasks_that_have_ended(
-    world: World, task: Task, conduct: Conduct
+    world: World, task: Task, conduct: Conduct, monkeypatch
 ) -> None:
     """Watching costs what is going on, not what ever was."""
     requester = world.requester()
@@ -194,10 +167,9 @@ def test_agents_ask_nothing_about_tasks_that_have_ended(
     play_out(world, task_id)
     world.chain.mine(1)
     asked: list[str] = []
-    call = world.reader._call
-    world.reader._call = lambda contract, name, *arguments: (
-        asked.append(name) or call(contract, name, *arguments)
+    ask = Views.ask
+    monkeypatch.setattr(
+        Views, "ask", lambda views, view: asked.append(view.function) or ask(views, view)
     )
     assert not any(agent.tick() for agent in agents)
-    # The solver looks whether the market still holds its bid.
-    assert asked == ["taskView", "bidOf", "bidOf"]
+    assert not asked

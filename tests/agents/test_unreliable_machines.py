@@ -8,6 +8,7 @@ import pytest
 
 from protocol.agents.checking import Checker, UnsureError
 from protocol.agents.journal import Journal
+from protocol.agents.moves import Moves
 from protocol.agents.solver import Solver
 from protocol.agents.verifier import UNDECIDED, VERDICT, Verifier
 from protocol.chain.market import ClaimPhase
@@ -73,7 +74,8 @@ def test_solver_whose_execution_changed_refuses_to_post_the_second_root(
     assert is_asked_for_the_segment()
     solver._sender.play = send
 
-    solver._runs.clear()
+    solver._runs.clear()  # and what it remembers in memory is gone
+    solver._moves = Moves()
     good, solver._executor = solver._executor, FlakyExecutor(WEIGHT)
     mined = len(world.ledger.mined())
     assert not solver.tick()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 from protocol.agents.journal import Journal
 from protocol.agents.reader import DisputeRecord, Reader
 from protocol.agents.sender import Sender
@@ -42,9 +44,12 @@ class Saboteur(Verifier):
         super().__init__(reader, sender, journal, store, checks_all=True, hooks=EverythingWrong())
         self._posted: set[bytes] = set()
 
-    def find_false_segments(self, claim_id: bytes, facts: ClaimFacts, drawn: object) -> list[int]:
+    def search(
+        self, claim_id: bytes, facts: ClaimFacts, drawn: object
+    ) -> Generator[None, None, list[int]]:
         """All of them."""
         del claim_id, drawn
+        yield
         return list(range(1, facts.segments + 1))
 
     def tick(self) -> bool:

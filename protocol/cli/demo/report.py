@@ -119,7 +119,7 @@ def report_dispute(
 def find_place(reader: Reader, task: Task, record: DisputeRecord) -> Place:
     """Where the dispute stands or ended, in the words of the model."""
     position = reader.position(record.dispute_id)
-    names = {name for name, _ in record.history}
+    names = record.seen
     pointed: dict[str, Any] = {"segment": position.segment or None}
     if names & {"StepPointed", "TracePosted"} or position.trace_root != bytes(32):
         pointed["step"] = position.step
