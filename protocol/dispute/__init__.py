@@ -3,5 +3,6 @@
 Nothing here does I/O: a reader turns events into a situation, a strategy turns the situation into a
 move, and a sender submits it. Read in this order: `state`, `moves`, `turns`, `clock`, `queue` (the
 contract's nouns), `model` with `rules` (its checks), `execution` and `proofs` (what a party knows
-and shows), `defender` and `challenger` (the play), `fault` (the report), `toy` (a run for tests).
+and shows), `defender` and `challenger` (the play), `fault` and `place` (the report), `toy` (a run
+for tests).
 """

@@ -95,7 +95,8 @@ def place_of(fault: Fault, manifest: Manifest, program: Program) -> Place:
     if fault.expected is not None and fault.got is not None and fault.dtype is not None:
         is_f32 = fault.dtype is DType.F32
         found["words"] = (word_of(fault.expected, fault.dtype), word_of(fault.got, fault.dtype))
-        found["ulp"] = ulp.distance(fault.expected, fault.got) if is_f32 else None
+        # Different words that are no ulp apart are two NaNs.
+        found["ulp"] = (ulp.distance(fault.expected, fault.got) or None) if is_f32 else None
         found["apart"] = ulp.how_far(fault.expected, fault.got, fault.dtype)
     return Place(**found)
 

@@ -1,6 +1,8 @@
 """Training as the task says: run steps, checkpoint, resume, execute a segment again.
 
-Read in this order: `tensors`, `task`, `hooks`, `step`, `checkpoints`, `trainer`, `replay`.
+Read in this order: `tensors`, `task`, `hooks`, `step`, `partials`, `checkpoints`, `trainer`,
+`replay`; then `recorded`, `contents`, `receipt`, `recorder` (what a run wrote down), and `sides`,
+`stand_in`, `diff` (where two of them part).
 """
 
 from protocol.training.checkpoints import CheckpointError, CheckpointFolder, Checkpoints

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,18 @@ def test_train_diff_tells_the_whole_place(pinpoint, made) -> None:
     assert lines[-1] == (
         f"this machine ({instruction_sets()[0]}) computes what A has, not what B has"
     )
+
+
+def test_train_diff_names_the_module_and_the_operator(pinpoint, tmp_path) -> None:
+    origins = tuple(f"layers.{i}: aten.mul (bwd)" for i in range(8))
+    task = replace(TASK, manifest=replace(TASK.manifest, origins=origins))
+    for name, hooks in (("honest", None), ("liar", OneUlp())):
+        train(tmp_path / name, hooks, task=task)
+    record(tmp_path / "liar", tmp_path / "receipt", OneUlp(), "step", task=task)
+    done = pinpoint("train", "diff", "honest", "receipt")
+    assert done.code == 6
+    assert f"node {NODE} (layers.6: aten.mul (bwd))" in done.stdout
+    assert "\n  module    layers.6\n  operator  aten.mul (bwd)\n" in done.stdout
 
 
 def test_train_diff_as_json_has_words_ulp_and_sides(pinpoint, made) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from protocol.kernels import Executor
-from protocol.training import CheckpointFolder, Hooks, Trainer
+from protocol.training import CheckpointFolder, Hooks, Task, Trainer
 from protocol.training.recorder import Recorder
 from tests.training.regression import regression_task
 
@@ -49,19 +49,26 @@ class Passing(Hooks):
         return np.asarray(output + np.float32(1)) if (step, node) == (STEP, 4) else output
 
 
-def train(folder: Path, hooks: Hooks | None = None, until: int | None = None) -> Path:
+def train(
+    folder: Path, hooks: Hooks | None = None, until: int | None = None, task: Task = TASK
+) -> Path:
     """A run of the task in ``folder``, with the task beside it."""
-    TASK.save(folder / "task")
-    Trainer(TASK, folder, Executor(1), hooks).run(until)
+    task.save(folder / "task")
+    Trainer(task, folder, Executor(1), hooks).run(until)
     return folder
 
 
 def record(
-    run: Path, folder: Path, hooks: Hooks | None = None, depth: str = "fold", segment: int = SEGMENT
+    run: Path,
+    folder: Path,
+    hooks: Hooks | None = None,
+    depth: str = "fold",
+    segment: int = SEGMENT,
+    task: Task = TASK,
 ) -> Path:
     """A receipt of a run: of a ``segment``, of a ``step`` in it too, of a ``fold`` in it too."""
-    with CheckpointFolder(TASK, run) as checkpoints:
-        recorder = Recorder(TASK, checkpoints, folder, Executor(1), hooks)
+    with CheckpointFolder(task, run) as checkpoints:
+        recorder = Recorder(task, checkpoints, folder, Executor(1), hooks)
         recorder.record_segment(segment)
         if depth in ("step", "fold"):
             recorder.record_step(STEP)
