@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -18,7 +19,7 @@ from protocol.storage.errors import (
     StoreUnusable,
 )
 from protocol.storage.limits import Limits
-from protocol.storage.objects import Wanted, object_path
+from protocol.storage.objects import BLOB, Wanted, object_path
 
 PIECE_BYTES: Final = 1 << 20
 PACKAGES: Final = {"s3": "s3fs", "s3a": "s3fs", "ipfs": "ipfsspec", "ipns": "ipfsspec"}
@@ -44,14 +45,8 @@ class Remote:
         self.label = url
 
     def open(self) -> None:
-        """See that it answers. StoreUnusable."""
-        try:
-            if self._fs.async_impl:
-                self._wait(self._fs._exists(self._root), self._limits.fetch_s)
-            else:
-                self._fs.exists(self._root)
-        except Exception as error:
-            raise self._unusable("anything", 0, error) from error
+        """See that it can be written: with an empty blob, which everybody may have. StoreUnusable."""
+        self.write(BLOB, hashlib.sha256(b"").digest(), b"")
 
     def read(self, wanted: Wanted[object], patience: float = 1.0) -> bytes:
         """The bytes, unchecked. ContentMissing, ContentWrong if there are too many."""

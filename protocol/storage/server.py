@@ -20,8 +20,8 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
 
 from protocol.storage.errors import READ_MORE, StoreUnusable
-from protocol.storage.folder import Folder
 from protocol.storage.objects import parse_path
+from protocol.storage.store import ContentStore
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +89,9 @@ class ContentServer:
         port: 0 picks one.
         limits: what clients may cost.
         counters: what happened so far.
+
+    Raises:
+        StoreUnusable: the store is not a folder.
     """
 
     folder: str | Path
@@ -98,7 +101,14 @@ class ContentServer:
     counters: ServerCounters = field(default_factory=ServerCounters)
 
     def __post_init__(self) -> None:
-        self._objects = Folder(self.folder)
+        objects = ContentStore(self.folder).folder
+        if objects is None:
+            raise StoreUnusable(
+                0,
+                f"cannot serve {self.folder}: only a folder is served; write to a folder, or let "
+                f"others read that store where it is; see {READ_MORE}",
+            )
+        self._objects = objects
         self._clients: Counter[str] = Counter()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -306,6 +306,13 @@ def test_port_that_is_taken_is_named(server, folder) -> None:
     second.stop()
 
 
+def test_store_that_is_no_folder_is_not_served(folder) -> None:
+    with pytest.raises(StoreUnusable, match="only a folder"):
+        ContentServer("memory://x")
+    with ContentServer(f"file://{folder}") as server:
+        assert ask(server, PATH)[0] == 200
+
+
 def test_many_readers_at_once_get_what_they_ask_for(server, folder) -> None:
     store = ContentStore(folder)
     datas = [os.urandom(20_000) for _ in range(8)]
