@@ -45,7 +45,7 @@ class Remote:
         self.label = url
 
     def open(self) -> None:
-        """See that it can be written: with an empty blob, which everybody may have. StoreUnusable."""
+        """See that it can be written, with an empty blob: anybody may have that. StoreUnusable."""
         self.write(BLOB, hashlib.sha256(b"").digest(), b"")
 
     def read(self, wanted: Wanted[object], patience: float = 1.0) -> bytes:
