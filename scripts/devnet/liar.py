@@ -2,7 +2,8 @@
 
     python -m scripts.devnet.liar LIE SETTINGS HOME KEYSTORE
 
-LIE is one of `LIES`; SETTINGS is the devnet's settings file. It underbids everybody.
+LIE is one of `LIES`; SETTINGS is the devnet's settings file. It underbids everybody on tasks that
+pay at least `LEAST_REWARD`, and leaves the others to honest people.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ LIES = {
     "bad-binding": lies.bad_binding,
 }
 SHARE = 0.5
+LEAST_REWARD = 1_000 * 10**18
 
 
 def main() -> None:
@@ -49,8 +51,13 @@ def main() -> None:
         confirmations=2,
         max_head_age=None,
     )
-    task = Task.load(EXAMPLE)
-    run_solver(operator, pricing(None, SHARE), threads=1, conduct=lambda: LIES[lie](task))
+    task, price = Task.load(EXAMPLE), pricing(None, SHARE)
+    run_solver(
+        operator,
+        lambda terms: price(terms) if terms.max_reward >= LEAST_REWARD else None,
+        threads=1,
+        conduct=lambda: LIES[lie](task),
+    )
 
 
 if __name__ == "__main__":

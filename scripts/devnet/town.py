@@ -16,7 +16,7 @@ from typing import Any
 
 from protocol.agents.reader import Reader
 from protocol.chain.deployment import Deployment
-from protocol.chain.devnet import Devnet, connect_all, load
+from protocol.chain.devnet import PEOPLE, Devnet, connect_all, dev_account, load
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "digits"
@@ -81,6 +81,11 @@ class Town:
         home, keystore = str(self.devnet.home(name)), str(self.devnet.keystore(name))
         self.run(name, "-m", "scripts.devnet.liar", lie, "pinpoint.toml", home, keystore)
 
+    def wait_until_up(self, *names: str) -> None:
+        """Wait until people have announced their stores, which is what they begin with."""
+        accounts = {str(dev_account(1 + PEOPLE.index(name)).address) for name in names}
+        self.wait(f"{names} to be up", lambda: accounts <= set(self.reader.book.stores), 120)
+
     def post(self, **flags: str) -> bytes:
         """Post the example; the task's id."""
         extra = [part for key, value in flags.items() for part in (f"--{key}", value)]
@@ -98,6 +103,12 @@ class Town:
             raise TownError(f"{name} does not stop within 60 s of SIGTERM") from error
         if code != 0:
             raise TownError(f"{name} ended with {code}, see {self.folder / name}.log")
+
+    def kill(self, name: str) -> None:
+        """End a process without a word (SIGKILL)."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
 
     def stop_all(self) -> None:
         """End all processes."""
