@@ -18,7 +18,7 @@ from protocol.chain.market import Terms
 from protocol.program.canonical import decode_program
 from protocol.program.manifest import MAX_MANIFEST_BYTES, Manifest
 from protocol.program.node import TensorSpec
-from protocol.storage import ContentMissing, ContentStore, ContentWrong
+from protocol.storage import ContentMissing, ContentWrong, Store
 from protocol.training.task import MANIFEST, Task
 from protocol.training.tensors import Tensor
 
@@ -37,7 +37,7 @@ class TaskUnreachable(TaskRefused):
     """A task whose files are not to be had now; they may be later."""
 
 
-def publish_task(store: ContentStore, task: Task) -> None:
+def publish_task(store: Store, task: Task) -> None:
     """Put everything that a solver needs into the store; a second time changes nothing."""
     store.put(task.manifest.to_bytes())
     store.put_leaves(task.program_leaves)
@@ -46,9 +46,7 @@ def publish_task(store: ContentStore, task: Task) -> None:
         publish_tensors(store, task.data_leaves, task.data)
 
 
-def publish_tensors(
-    store: ContentStore, leaves: Sequence[bytes], tensors: Sequence[Tensor]
-) -> None:
+def publish_tensors(store: Store, leaves: Sequence[bytes], tensors: Sequence[Tensor]) -> None:
     """Put tensors and the leaves of the tree over their roots."""
     for tensor in tensors:
         store.put_tensor(tensor.tobytes())
@@ -56,7 +54,7 @@ def publish_tensors(
 
 
 def fetch_task(
-    store: ContentStore,
+    store: Store,
     terms: Terms,
     keep: Path | None = None,
     most_bytes: int = MAX_TASK_BYTES,
@@ -118,7 +116,7 @@ def _load_kept(folder: Path, terms: Terms) -> Task | None:
     return task
 
 
-def fetch_tensors(store: ContentStore, root: bytes, specs: Sequence[TensorSpec]) -> list[Tensor]:
+def fetch_tensors(store: Store, root: bytes, specs: Sequence[TensorSpec]) -> list[Tensor]:
     """The tensors below a state or data root. ContentMissing, ContentWrong."""
     leaves = store.get_leaves(root)
     if len(leaves) != len(specs):

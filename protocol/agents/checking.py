@@ -22,7 +22,7 @@ from protocol.dispute import challenger
 from protocol.dispute.proofs import Prover
 from protocol.dispute.state import ClaimFacts
 from protocol.kernels.executor import Executor, instruction_sets
-from protocol.storage import ContentMissing, ContentStore, ContentWrong
+from protocol.storage import ContentMissing, ContentWrong, Store
 from protocol.training.checkpoints import CheckpointError
 from protocol.training.hooks import Hooks
 from protocol.training.replay import Replay
@@ -73,7 +73,7 @@ class Checker:
     def __init__(
         self,
         reader: Reader,
-        store: ContentStore,
+        store: Store,
         folder: Path | None = None,
         hooks: Hooks | None = None,
         executors: tuple[Executor, Executor] | None = None,

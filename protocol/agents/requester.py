@@ -11,7 +11,7 @@ from protocol.agents.duties import Due, Duty, claim_duty, requester_duty
 from protocol.agents.reader import Reader
 from protocol.agents.sender import Sender
 from protocol.chain.market import ClaimPhase, TaskPhase, Terms
-from protocol.storage import ContentStore
+from protocol.storage import Store
 from protocol.training.task import Task
 from protocol.training.tensors import Tensor
 
@@ -47,9 +47,7 @@ class Requester:
         rounds: of bidding at most, if solvers fail; then the escrow is taken back.
     """
 
-    def __init__(
-        self, reader: Reader, sender: Sender, store: ContentStore, rounds: int = 1
-    ) -> None:
+    def __init__(self, reader: Reader, sender: Sender, store: Store, rounds: int = 1) -> None:
         self._reader = reader
         self._sender = sender
         self._store = store

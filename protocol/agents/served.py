@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from protocol.dispute.execution import Execution, Opaque, Withheld
 from protocol.dispute.trees import PartialTensor
-from protocol.storage import ContentMissing, ContentStore, ContentWrong
+from protocol.storage import ContentMissing, ContentWrong, Store
 
 
 class StoreServed:
     """The ``Served`` of the dispute strategies, read from a content store."""
 
-    def __init__(self, store: ContentStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
 
     def leaves(self, root: bytes, size: int) -> Sequence[bytes] | None:
@@ -39,7 +39,7 @@ class StoreServed:
 class Publisher:
     """Puts the leaves of a run where others find them, as far as the run's owner has them."""
 
-    def __init__(self, store: ContentStore, execution: Execution) -> None:
+    def __init__(self, store: Store, execution: Execution) -> None:
         self._store = store
         self._execution = execution
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+
+from web3.exceptions import Web3Exception
 
 from protocol.agents.appraisal import Rate, require_enough_time
 from protocol.agents.attempts import Attempts
@@ -25,6 +26,7 @@ from protocol.agents.duties import NO_DEADLINE, Due, Duty, claim_duty, solver_du
 from protocol.agents.journal import Journal, SecondRootError
 from protocol.agents.moves import Moves
 from protocol.agents.reader import Reader
+from protocol.agents.runs import Run, new_root, submission
 from protocol.agents.sender import Sender
 from protocol.agents.served import Publisher
 from protocol.chain.errors import ChainError
@@ -32,16 +34,14 @@ from protocol.chain.market import TaskView, Terms
 from protocol.chain.reverts import Reverted
 from protocol.dispute import defender
 from protocol.dispute.execution import Withheld
-from protocol.dispute.moves import PositionMove, PostFold, PostSegment, PostTrace, Timeout
+from protocol.dispute.moves import PositionMove, Timeout
 from protocol.dispute.proofs import Prover
 from protocol.dispute.situation import Situation
-from protocol.dispute.state import Position, Side, fold_path, segment_path, trace_path
+from protocol.dispute.state import Side
 from protocol.kernels.executor import Executor
-from protocol.merkle import MerkleTree
-from protocol.storage import ContentStore
+from protocol.storage import Store
 from protocol.training.checkpoints import CheckpointFolder
 from protocol.training.replay import Replay
-from protocol.training.task import Task
 from protocol.training.trainer import Progress, Trainer
 
 log = logging.getLogger(__name__)
@@ -58,17 +58,6 @@ LOOK_SECONDS: Final = 2.0
 
 RACES = {"StalePosition", "WrongState", "ClaimNotDisputable", "DeadlinePassed"}
 """Refusals of a right move: somebody was first, or time was."""
-
-
-@dataclass
-class Run:
-    """A task that this solver trains or has trained."""
-
-    task: Task
-    folder: Path
-    prover: Prover
-    publisher: Publisher
-    checkpoints: CheckpointFolder
 
 
 class Solver:
@@ -94,7 +83,7 @@ class Solver:
         reader: Reader,
         sender: Sender,
         journal: Journal,
-        store: ContentStore,
+        store: Store,
         folder: Path,
         price: Callable[[Terms], int | None],
         conduct: Conduct = HONEST,
@@ -312,7 +301,7 @@ class Solver:
         """Whether a dispute waits for this solver that it has not looked at since it turned."""
         try:
             self._reader.refresh()
-        except (ConnectionError, ChainError) as error:
+        except (ConnectionError, ChainError, Web3Exception) as error:
             log.warning("training goes on without a look at the chain: %s", error)
             return False
         book = self._reader.book
@@ -332,26 +321,11 @@ class Solver:
         # A submission that is on its way is sent again as it is, without serving all again.
         before, arguments = self._submissions.get(task_id, (None, ()))
         if before != view:
-            arguments = self._claim(task_id, run, view)
+            root, arguments = submission(task_id, run, view)
+            self._stand_for(task_id, task_id + view.round.to_bytes(4, "big"), LOG_PATH, root)
+            self._serve(run.publisher.publish_log)
             self._submissions[task_id] = view, arguments
         self._sender.market("submit", *arguments)
-
-    def _claim(self, task_id: bytes, run: Run, view: TaskView) -> tuple[Any, ...]:
-        """What a submission says; its leaves are served, and the journal stands for its root."""
-        leaves = run.prover.execution.log_leaves()
-        tree = MerkleTree(leaves)
-        size = len(leaves)
-        old = view.reported_size
-        self._stand_for(task_id, task_id + view.round.to_bytes(4, "big"), LOG_PATH, tree.root)
-        self._serve(run.publisher.publish_log)
-        return (
-            task_id,
-            tree.root,
-            leaves[-1],
-            tree.consistency_proof(old) if 0 < old < size else [],
-            tree.inclusion_proof(0),
-            tree.inclusion_proof(size - 1),
-        )
 
     # ------------------------------------------------------------------ claims
 
@@ -397,29 +371,13 @@ class Solver:
         task_id = situation.facts.task_id
         run = self.run_of(task_id)
         move = defender.next_move(situation, run.prover)
-        if move is not None:
-            self._prepare(task_id, run, situation.position, move)
+        new = None if move is None else new_root(run, situation.position, move)
+        if new is not None:
+            # Written before it leaves the process. With the leaves served, the challenger needs no
+            # bisection.
+            self._stand_for(task_id, situation.position.claim_id, new.path, new.root)
+            self._serve(new.publish)
         return move
-
-    def _prepare(self, task_id: bytes, run: Run, position: Position, move: PositionMove) -> None:
-        """Write a new root into the journal before it leaves the process, and serve its leaves.
-
-        The challenger then needs no bisection.
-        """
-        p, publisher = position, run.publisher
-        if isinstance(move, PostSegment):
-            path, root = segment_path(p.segment), move.segment_root
-            publish = partial(publisher.publish_segment, p.segment)
-        elif isinstance(move, PostTrace):
-            path, root = trace_path(p.step), move.trace_root
-            publish = partial(publisher.publish_trace, p.step)
-        elif isinstance(move, PostFold):
-            path, root = fold_path(p.step, p.node, p.element), move.fold_root
-            publish = partial(publisher.publish_fold, p.step, p.node, p.element)
-        else:
-            return
-        self._stand_for(task_id, p.claim_id, path, root)
-        self._serve(publish)
 
     def _stand_for(self, task_id: bytes, claim: bytes, path: bytes, root: bytes) -> None:
         """Bind the journal to a root. SecondRootError; the next attempt computes all again."""

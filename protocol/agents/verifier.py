@@ -32,7 +32,7 @@ from protocol.dispute import challenger
 from protocol.dispute.moves import PositionMove, Refund, Timeout
 from protocol.dispute.state import ClaimFacts, Side
 from protocol.kernels.executor import Executor
-from protocol.storage import ContentStore
+from protocol.storage import Store
 from protocol.training.hooks import Hooks
 
 __all__ = ["OPENING", "UnsureError", "Verifier"]
@@ -70,7 +70,7 @@ class Verifier:
         reader: Reader,
         sender: Sender,
         journal: Journal,
-        store: ContentStore,
+        store: Store,
         *,
         checks_all: bool = False,
         hooks: Hooks | None = None,

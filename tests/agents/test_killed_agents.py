@@ -22,6 +22,9 @@ from tests.agents.scenes import LIAR, OFFER_ALL, PRICE, End, play_out
 LINES_OF = (
     "solver",
     "bids",
+    "openings",
+    "moves",
+    "runs",
     "verifier",
     "checking",
     "requester",

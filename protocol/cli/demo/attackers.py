@@ -13,7 +13,7 @@ from protocol.cli.demo.lies import OneUlp, Target
 from protocol.dispute.moves import PostSegment
 from protocol.dispute.state import ClaimFacts, DisputeState
 from protocol.merkle import root_of_leaves
-from protocol.storage import ContentStore
+from protocol.storage import Store
 from protocol.training.hooks import Hooks
 from protocol.training.task import Task
 from protocol.training.tensors import Tensor
@@ -39,7 +39,7 @@ class Saboteur(Verifier):
     """Opens a dispute on every segment at once, and posts garbage in the solver's place."""
 
     def __init__(
-        self, reader: Reader, sender: Sender, journal: Journal, store: ContentStore
+        self, reader: Reader, sender: Sender, journal: Journal, store: Store
     ) -> None:
         super().__init__(reader, sender, journal, store, checks_all=True, hooks=EverythingWrong())
         self._posted: set[bytes] = set()
