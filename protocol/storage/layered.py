@@ -85,13 +85,20 @@ class LayeredStore(ObjectStore):
             return self.own.find(wanted)
         except (ContentMissing, ContentWrong) as error:
             why.append(_reason(self.own.label, error))
+            if _is_trouble(error):
+                log.warning(
+                    "the own store is damaged or cannot be read, others are asked: %s", error
+                )
         for source in self._sources(why):
+            known = source.backing_off
             try:
                 data, content = source.fetch(wanted)
             except (ContentMissing, ContentWrong) as error:
                 why.append(_reason(source.label, error))
-                if not isinstance(error, ContentMissing) or isinstance(error, ContentUnreachable):
-                    log.warning("store %s: %s", source.label, error)
+                if _is_trouble(error):
+                    # Once for a while: whoever makes trouble must not fill the log with it.
+                    level = logging.DEBUG if known else logging.WARNING
+                    log.log(level, "another store is asked first for a while: %s", why[-1])
                 continue
             self._keep_copy(wanted, data)
             return content
@@ -155,6 +162,11 @@ def open_store(
     store = ContentStore(own, limits)
     store.open()
     return LayeredStore(store, SourcePool(limits), read, announced, keep=keep)
+
+
+def _is_trouble(error: Exception) -> bool:
+    """Whether it is more than that the store does not have the object."""
+    return isinstance(error, ContentWrong | ContentUnreachable)
 
 
 def _reason(label: str, error: Exception) -> str:

@@ -136,12 +136,12 @@ class ContentServer:
         self._thread.start()
         try:
             self.port = started.result()
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             self._thread.join()
             self._thread = None
             raise StoreUnusable(
-                error.errno or 0,
-                f"cannot serve the store at {self.url}: {error.strerror or error}; choose another "
+                getattr(error, "errno", None) or 0,
+                f"cannot serve the store at {self.url}: {error}; choose another "
                 f"address or port, or end the program that listens there; see {READ_MORE}",
             ) from error
 
@@ -169,7 +169,7 @@ class ContentServer:
             site = web.TCPSite(runner, self.host, self.port, backlog=128)
             await site.start()
             port: int = runner.addresses[0][1]
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # overflow: of a port that is none
             await runner.cleanup()
             started.set_exception(error)
             return

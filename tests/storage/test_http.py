@@ -192,8 +192,9 @@ def test_http_store_is_not_written_to() -> None:
 
 def test_hostile_host_leaves_room_for_others() -> None:
     """A host that hangs holds at most half of the fetches."""
-    limits = Limits(concurrent=2, fetch_s=2.0)
-    with serving(hostile.silent) as slow, serving(whole(DATA)) as fast:
+    limits = Limits(concurrent=2)
+    release = threading.Event()
+    with serving(lambda *_: release.wait()) as slow, serving(whole(DATA)) as fast:
         fetcher = Fetcher(limits, allow_private=True)
         hanging = ContentStore.at(HttpLocation(slow, fetcher))
         good = ContentStore.at(HttpLocation(fast, fetcher))
@@ -209,6 +210,7 @@ def test_hostile_host_leaves_room_for_others() -> None:
             thread.start()
         assert good.get(NAME) == DATA
         assert not outcome
+        release.set()
         for thread in threads:
             thread.join()
         assert outcome == ["hung"] * 3

@@ -84,7 +84,7 @@ def test_slow_source_does_not_hide_a_good_one(tmp_path, honest) -> None:
         assert store.get(NAME) == DATA
 
 
-def test_bad_source_is_asked_last_for_a_while(tmp_path, honest) -> None:
+def test_bad_source_is_asked_last_for_a_while_and_named_once(tmp_path, honest, caplog) -> None:
     asked = []
 
     def lie(connection, path):
@@ -99,6 +99,7 @@ def test_bad_source_is_asked_last_for_a_while(tmp_path, honest) -> None:
         with pytest.raises(ContentMissing, match="lies"):
             store.get(NAME)
         assert len(asked) == 2
+    assert [bad in record.getMessage() for record in caplog.records] == [True, False]
 
 
 def test_object_that_nobody_has_is_missing_with_a_reason_for_each(tmp_path, honest) -> None:

@@ -306,6 +306,14 @@ def test_port_that_is_taken_is_named(server, folder) -> None:
     second.stop()
 
 
+@pytest.mark.parametrize(
+    ("host", "port"), [("127.0.0.1", 70000), ("127.0.0.1", -1), ("192.0.2.1", 0)]
+)
+def test_address_that_cannot_be_had_is_named(folder, host, port) -> None:
+    with pytest.raises(StoreUnusable, match=f"cannot serve the store at http://{host}:{port}"):
+        ContentServer(folder, host, port).start()
+
+
 def test_store_that_is_no_folder_is_not_served(folder) -> None:
     with pytest.raises(StoreUnusable, match="only a folder"):
         ContentServer("memory://x")
