@@ -129,6 +129,7 @@ abstract contract DisputeMoves is MarketMoves {
         }
         (Side side, uint64 deadline) = dispute.clock(o.id);
         if (now_() >= deadline) {
+            _refuseLate(i, deadline);
             _endLive(i, IDispute.timeout.selector, side == Side.SOLVER ? "timeoutOfSolver" : "timeoutOfOpener");
             return;
         }
@@ -158,6 +159,21 @@ abstract contract DisputeMoves is MarketMoves {
         if (bytes4(data) == IEndgame.bisect.selector) _countLevel(dispute.position(o.id).level);
         ++o.moves;
         _afterMove(i, others, judged);
+    }
+
+    /// @dev Whoever let its time run out moves too late, also in the very second of the deadline (P18).
+    function _refuseLate(uint256 i, uint64 deadline) private {
+        Opening storage o = openings[i];
+        (address sender, bytes memory move) = _rightMove(o, claimGhosts[o.claim]);
+        bytes memory error_ = abi.encodeWithSelector(DeadlinePassed.selector, deadline, now_());
+        _refuse("DeadlinePassed", sender, address(dispute), move, error_);
+    }
+
+    /// @dev What the side on the clock would rightly send; new roots without a signature.
+    function _rightMove(Opening storage o, ClaimGhost storage c) internal view returns (address, bytes memory) {
+        Position memory p = dispute.position(o.id);
+        if (_sideOf(p.state) == Side.SOLVER) return (c.solver, answers.answer(c.run, o.id, p, 0));
+        return (o.opener, pointers.point(c.run, o.id, p, o.plan));
     }
 
     function _countLevel(Level level) private {

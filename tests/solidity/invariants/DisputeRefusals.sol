@@ -250,11 +250,4 @@ abstract contract DisputeRefusals is MarketRefusals {
         }
         return abi.encodeCall(IDispute.postTrace, (id, e, NOWHERE, 0, 0, none, none, ""));
     }
-
-    /// @dev What the side on the clock would rightly send; new roots without a signature.
-    function _rightMove(Opening storage o, ClaimGhost storage c) private view returns (address, bytes memory) {
-        Position memory p = dispute.position(o.id);
-        if (_sideOf(p.state) == Side.SOLVER) return (c.solver, answers.answer(c.run, o.id, p, 0));
-        return (o.opener, pointers.point(c.run, o.id, p, o.plan));
-    }
 }

@@ -242,14 +242,23 @@ abstract contract MarketMoves is Checks {
     function _finalise(TaskGhost storage t, ClaimGhost storage c) private {
         require(!(c.isFalse && c.challenged), "I2: a challenged false claim can become final");
         uint256 before = vault.credits(c.solver);
-        _accept("finalise", _anyone(), address(claims), abi.encodeCall(IVerification.finalise, (c.id)));
+        bytes memory data = abi.encodeCall(IVerification.finalise, (c.id));
+        _accept("finalise", _anyone(), address(claims), data);
+        bytes memory again = abi.encodeWithSelector(
+            IVerification.WrongClaimPhase.selector, c.id, ClaimPhase.DECIDED, ClaimPhase.FINALISED
+        );
+        _refuse("WrongClaimPhase", _anyone(), address(claims), data, again);
         uint256 earned = market.taskView(t.id).price + bids[t.bid].stake;
         vm.assertEq(vault.credits(c.solver) - before, earned, "I1: a solver gets its stake and its price");
         bids[t.bid].open = false;
     }
 
     function _settle(TaskGhost storage t, ClaimGhost storage c) private {
-        _accept("settle", _anyone(), address(claims), abi.encodeCall(IVerification.settle, (c.id)));
+        bytes memory data = abi.encodeCall(IVerification.settle, (c.id));
+        _accept("settle", _anyone(), address(claims), data);
+        // I7: once.
+        bytes memory again = abi.encodeWithSelector(IVerification.AlreadySettled.selector, c.id);
+        _refuse("AlreadySettled", _anyone(), address(claims), data, again);
         bids[t.bid].open = false;
         c.uncollected = 0;
     }
