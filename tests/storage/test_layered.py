@@ -54,7 +54,7 @@ def test_what_was_fetched_is_kept_if_asked_for(tmp_path, honest, keep) -> None:
     store = open_store(tmp_path / "own", [honest.url], LIMITS, keep=keep)
     assert store.get(NAME) == DATA
     assert store.get(NAME) == DATA
-    assert honest.counters.served == (1 if keep else 2)
+    assert honest.counters.requests == (1 if keep else 2)
 
 
 def test_writes_go_to_the_own_store_alone(tmp_path) -> None:

@@ -95,6 +95,7 @@ def test_every_kind_of_object_is_read_through_the_server(server, folder) -> None
     assert other.get(own.put(b"")) == b""
     with pytest.raises(ContentMissing):
         other.get(bytes(32))
+    wait_until(lambda: server.counters.active == 0)
     counters = server.counters
     assert (counters.requests, counters.served, counters.missing) == (5, 4, 1)
     assert counters.bytes_sent == 2 * len(DATA) + len(b"".join(leaves)) + 4 * 4
