@@ -133,15 +133,19 @@ class Outbox:
             InsufficientFunds: the account cannot pay for it; nothing was sent.
         """
         target = to or ""
-        same = self._txlog.find_open(target, data, value)
+        same = self._find_pending(target, data, value)
         if same is not None:
             raise AlreadyPending(f"{label} is pending with nonce {same.nonce}")
         if gas is None:
             gas = self._chain.estimate_gas(self.account, to, data, value)
         offer = self._fees.first(base_fee_of(self._w3), urgent=urgent)
         self._require_funds(label, value + gas * offer.max_fee)
+        # Asked before the log is locked: a slow node must not hold up others that share it.
+        mined, pooled = self._count("latest"), self._count("pending")
         with self._txlog.together():
-            nonce = self._free_nonce()
+            for same in self._txlog.find(Status.SENT, target, data, value):  # since, by another
+                raise AlreadyPending(f"{label} is pending with nonce {same.nonce}")
+            nonce = self._free_nonce(mined, pooled)
             intent = self._txlog.intend(target, data, value, label, nonce, gas, urgent=urgent)
             attempt = self._sign(intent, offer)
         self._broadcast(intent, attempt)
@@ -169,9 +173,10 @@ class Outbox:
         try:
             intent = self.submit(to, data, value=value, gas=gas, label=label)
         except AlreadyPending:
-            same = self._txlog.find_open(to or "", data, value)
-            if same is None:
+            same = self._find_pending(to or "", data, value)
+            if same is None:  # mined this moment
                 raise
+            self.pump()  # a receipt in the log may be of a branch that is gone
             intent = same
         deadline = self._clock() + timeout_s
         while (found := self._txlog.receipt(intent.number)) is None:
@@ -197,25 +202,42 @@ class Outbox:
 
     def pump(self) -> list[Outcome]:
         """See to what was sent; what was mined, or lost its nonce, since the last time."""
-        waiting = self._txlog.with_status(Status.SENT)
         recent = self._txlog.with_status(Status.MINED)
-        if not waiting and not recent:
+        if not recent and not self.pending:
             return []
         head = self._w3.eth.get_block("latest")
-        self._fill_gap(waiting)
-        outcomes = self._look_for_receipts(waiting, int(head["number"]))
+        # First what a reorganisation took back: its nonce is free again, and not for a filler.
         if bytes(head["hash"]) != self._checked_head:
             self._confirm(recent, int(head["number"]))
             self._checked_head = bytes(head["hash"])
-        return outcomes
+        waiting = self.pending
+        self._fill_gap(waiting)
+        return self._look_for_receipts(waiting, int(head["number"]))
 
     # ------------------------------------------------------------------ sending
 
-    def _free_nonce(self) -> int:
-        """The lowest nonce that neither the chain, nor the node's pool, nor the log has used."""
-        mined = self._count("latest")
-        pooled = self._count("pending")
-        own = {intent.nonce for intent in self._txlog.with_status(Status.SENT)}
+    def _find_pending(self, target: str, data: bytes, value: int) -> Intent | None:
+        """The same on its way, or mined on a branch that the node does not show now.
+
+        After a reorganisation, or at a node that lags, the chain looks as if it had never been
+        sent: it will come back with the nonce that it has.
+        """
+        for intent in self._txlog.find(Status.SENT, target, data, value):
+            return intent
+        for intent in self._txlog.find(Status.MINED, target, data, value):
+            if self._find_receipt(intent) is None:
+                return intent
+        return None
+
+    def _free_nonce(self, mined: int, pooled: int) -> int:
+        """The lowest nonce that neither the chain, nor the node's pool, nor the log has used.
+
+        Args:
+            mined: nonces that the chain has used.
+            pooled: the same with the node's pool.
+        """
+        # With those of mined transactions: a reorganisation gives them back to their intents.
+        own = self._txlog.nonces_from(mined)
         nonce = mined
         # What the pool has and the log has not is from another program: leave it its nonce.
         while nonce in own or nonce < pooled:
@@ -249,7 +271,9 @@ class Outbox:
         if intent.target:
             fields["to"] = intent.target
         signed = self._key.sign_transaction(fields)
-        return self._txlog.attempt(intent, bytes(signed.hash), bytes(signed.raw_transaction), offer)
+        return self._txlog.attempt(
+            intent, bytes(signed.hash), bytes(signed.raw_transaction), offer, self._clock()
+        )
 
     def _broadcast(self, intent: Intent, attempt: Attempt) -> None:
         """Send a signed form. A node that does not take it is asked again later."""
@@ -265,17 +289,20 @@ class Outbox:
             log.warning("%s (nonce %d) not sent yet: %s", intent.label, intent.nonce, error)
 
     def _push(self, intent: Intent) -> None:
-        """Send an intent again, for more if the cap allows it."""
-        attempts = self._txlog.attempts(intent.number)
+        """Send an intent again; for more, if its offer has stood long and the cap allows it."""
+        last = self._txlog.attempts(intent.number)[-1]
+        if self._is_recent(last.sent_at):  # another process, or an earlier life of this one
+            self._broadcast(intent, last)
+            return
         base_fee = base_fee_of(self._w3)
-        offer = self._fees.raised(attempts[-1].offer, base_fee, urgent=intent.urgent)
+        offer = self._fees.raised(last.offer, base_fee, urgent=intent.urgent)
         if offer is None:
             log.warning(
                 "%s (nonce %d) waits at the fee cap of %d wei, the base fee is %d: raise the cap "
                 "if it cannot wait",
                 *(intent.label, intent.nonce, self._fees.cap_of(urgent=intent.urgent), base_fee),
             )
-            self._broadcast(intent, attempts[-1])
+            self._broadcast(intent, last)
             return
         log.info("%s (nonce %d) again, for %d wei", intent.label, intent.nonce, offer.max_fee)
         self._broadcast(intent, self._sign(intent, offer))
@@ -301,7 +328,11 @@ class Outbox:
 
     def _is_due(self, intent: Intent) -> bool:
         """Whether an offer has stood long enough. After a restart everything is due."""
-        return self._clock() - self._sent_at.get(intent.number, 0.0) >= self._patience_s
+        return not self._is_recent(self._sent_at.get(intent.number, 0.0))
+
+    def _is_recent(self, then: float) -> bool:
+        """Whether patience has not run out since; a time in the future says nothing."""
+        return 0 <= self._clock() - then < self._patience_s
 
     # ------------------------------------------------------------------ what became of it
 

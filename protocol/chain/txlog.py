@@ -73,6 +73,7 @@ CREATE TABLE IF NOT EXISTS intent (
     gas INTEGER NOT NULL, status TEXT NOT NULL, at REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS intent_by_status ON intent (scope, status);
+CREATE INDEX IF NOT EXISTS intent_by_nonce ON intent (scope, nonce);
 CREATE TABLE IF NOT EXISTS attempt (
     tx_hash BLOB PRIMARY KEY, intent INTEGER NOT NULL, raw BLOB NOT NULL, max_fee TEXT NOT NULL,
     tip TEXT NOT NULL, at REAL NOT NULL
@@ -115,10 +116,11 @@ class TransactionLog:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")  # fails too when the disk is full
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite may have taken it back by itself
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def intend(
         self,
@@ -143,14 +145,15 @@ class TransactionLog:
         assert cursor.lastrowid is not None, "an inserted row has a number"
         return self.get(cursor.lastrowid)
 
-    def attempt(self, intent: Intent, tx_hash: bytes, raw: bytes, offer: Offer) -> Attempt:
-        """Write a signed form down, before it is sent."""
-        now = time.time()
+    def attempt(
+        self, intent: Intent, tx_hash: bytes, raw: bytes, offer: Offer, at: float
+    ) -> Attempt:
+        """Write a signed form down, before it is sent. ``at``: seconds since 1970."""
         self._db.execute(
             "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?)",
-            (tx_hash, intent.number, raw, str(offer.max_fee), str(offer.tip), now),
+            (tx_hash, intent.number, raw, str(offer.max_fee), str(offer.tip), at),
         )
-        return Attempt(tx_hash, raw, offer, now)
+        return Attempt(tx_hash, raw, offer, at)
 
     def mined(self, receipt: Mined) -> None:
         """Write a receipt down."""
@@ -192,18 +195,28 @@ class TransactionLog:
         )
         return [_intent(row) for row in rows]
 
-    def find_open(self, target: str, data: bytes, value: int) -> Intent | None:
-        """An intent of exactly this content that is not mined yet."""
-        for intent in self.with_status(Status.SENT):
-            if (intent.target, intent.data, intent.value) == (target, data, value):
-                return intent
-        return None
+    def find(self, status: Status, target: str, data: bytes, value: int) -> list[Intent]:
+        """Intents of exactly this content and a status, by nonce."""
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM intent WHERE scope = ? AND status = ? AND target = ?"  # noqa: S608
+            " AND data = ? AND value = ? ORDER BY nonce, number",
+            (self._scope, status.value, target, data, str(value)),
+        )
+        return [_intent(row) for row in rows]
+
+    def nonces_from(self, least: int) -> set[int]:
+        """Nonces not below ``least`` that intents hold, mined or not; not those that lost them."""
+        rows = self._db.execute(
+            "SELECT nonce FROM intent WHERE scope = ? AND nonce >= ? AND status != ?",
+            (self._scope, least, Status.REPLACED.value),
+        )
+        return {int(nonce) for (nonce,) in rows}
 
     def attempts(self, number: int) -> list[Attempt]:
         """The signed forms of an intent, the first one first."""
         rows = self._db.execute(
             "SELECT tx_hash, raw, max_fee, tip, at FROM attempt WHERE intent = ?"
-            " ORDER BY at, rowid",
+            " ORDER BY rowid",  # not by time: clocks are set back
             (number,),
         )
         return [Attempt(h, raw, Offer(int(fee), int(tip)), at) for h, raw, fee, tip, at in rows]

@@ -1,0 +1,30 @@
+"""Real nodes for the tests of faults; each test finds its node as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.nodes import KINDS, Desk, NodeControl, open_desk, running_node
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def started_node(request, tmp_path_factory) -> Iterator[NodeControl]:
+    with running_node(request.param, tmp_path_factory.mktemp("node")) as control:
+        yield control
+
+
+@pytest.fixture
+def node(started_node: NodeControl) -> Iterator[NodeControl]:
+    """A node that mines each transaction at once."""
+    mark = started_node.snapshot()
+    yield started_node
+    started_node.automine(True)
+    started_node.revert(mark)
+
+
+@pytest.fixture
+def desk(node: NodeControl, tmp_path) -> Desk:
+    """An account's outbox, with its log on disk."""
+    return open_desk(node, 1, tmp_path / "journal.sqlite")
