@@ -58,14 +58,17 @@ class FeePolicy:
         return Offer(max_fee, min(self.tip, max_fee))
 
     def raised(self, last: Offer, base_fee: int, *, urgent: bool) -> Offer | None:
-        """A higher offer for the same nonce; None if the cap leaves no room for one."""
+        """A higher offer for the same nonce; None if the last one was at the cap.
+
+        The last step up to the cap may be too small for a node that still holds the offer before;
+        then that one stands. One that has dropped it, or never took it, takes the cap.
+        """
         cap = self.cap_of(urgent=urgent)
-        least_fee, least_tip = _raise(last.max_fee), _raise(last.tip)
-        if least_fee > cap:
+        if last.max_fee >= cap:
             return None
         wanted = self.first(base_fee, urgent=urgent)
-        max_fee = min(max(least_fee, wanted.max_fee), cap)
-        return Offer(max_fee, min(max(least_tip, wanted.tip), max_fee))
+        max_fee = min(max(_raise(last.max_fee), wanted.max_fee), cap)
+        return Offer(max_fee, min(max(_raise(last.tip), wanted.tip), max_fee))
 
 
 def base_fee_of(w3: Web3) -> int:
