@@ -1,7 +1,8 @@
 """JSON-RPC over several endpoints: the first that answers is used, the others stand by.
 
-An endpoint that fails is left for the next one. A request that only reads is tried everywhere; so
-is a signed transaction, which means the same wherever it arrives.
+An endpoint that fails, or whose answer has not the form that the method's answers have, is left for
+the next one. A request that only reads is tried everywhere; so is a signed transaction, which means
+the same wherever it arrives.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 from web3.providers import HTTPProvider
 from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
+from protocol.chain.answers import require_answer
+from protocol.chain.bounded import BoundedSession
 from protocol.chain.errors import ChainError
 from protocol.chain.urls import redact_url
 
@@ -24,8 +28,8 @@ log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
-# What a busy or broken gateway answers in place of JSON.
-_FAILURES = (requests.RequestException, ConnectionError, TimeoutError, ValueError)
+# A busy or broken gateway answers something else than JSON, late, or never.
+FAILURES = (requests.RequestException, OSError, HTTPError, ValueError)
 
 
 class RpcUnreachable(ChainError, ConnectionError):
@@ -56,10 +60,7 @@ class Endpoints(JSONBaseProvider):
         self.global_ccip_read_enabled = False
         self.requests = 0
         # No retries of web3's own: the next endpoint is the retry, and the agent's loop the pause.
-        self.providers = [
-            HTTPProvider(url, {"timeout": timeout_s}, exception_retry_configuration=None)
-            for url in urls
-        ]
+        self.providers = [_provider(url, timeout_s) for url in urls]
         self._current = 0
 
     def __str__(self) -> str:
@@ -68,13 +69,30 @@ class Endpoints(JSONBaseProvider):
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """One request. RpcUnreachable."""
-        return self._anywhere(lambda provider: _answered(provider.make_request(method, params)))
+
+        def ask(provider: HTTPProvider) -> RPCResponse:
+            response = provider.make_request(method, params)
+            require_answer(method, response)
+            return response
+
+        return self._anywhere(ask)
 
     def make_batch_request(
         self, requests: list[tuple[RPCEndpoint, Any]]
     ) -> list[RPCResponse] | RPCResponse:
         """Several requests in one message. RpcUnreachable."""
-        return self._anywhere(lambda provider: provider.make_batch_request(requests))
+
+        def ask(provider: HTTPProvider) -> list[RPCResponse] | RPCResponse:
+            return _ask_at_once(provider, requests)
+
+        return self._anywhere(ask)
+
+    def leave(self, why: str) -> None:
+        """Use the next endpoint from now on, if there is one; for a reason that people are told."""
+        left, self._current = self._current, (self._current + 1) % len(self.providers)
+        if left != self._current:
+            there = redact_url(self.urls[self._current])
+            log.warning("using %s now: %s: %s", there, redact_url(self.urls[left]), why)
 
     def _anywhere(self, ask: Callable[[HTTPProvider], Answer]) -> Answer:
         failures: list[tuple[str, BaseException]] = []
@@ -83,7 +101,7 @@ class Endpoints(JSONBaseProvider):
             self.requests += 1
             try:
                 answer = ask(self.providers[index])
-            except _FAILURES as error:
+            except FAILURES as error:
                 failures.append((self.urls[index], error))
                 continue
             if index != self._current:
@@ -97,12 +115,31 @@ class Endpoints(JSONBaseProvider):
         raise RpcUnreachable(failures)
 
 
-def _answered(response: RPCResponse) -> RPCResponse:
-    """The response, unless it is none: null, or a list where one answer belongs."""
-    told: Any = response
-    if not isinstance(told, dict) or not ({"result", "error"} & set(told)):
-        raise ValueError(f"neither a result nor an error: {str(told)[:80]}")
-    return response
+def _provider(url: str, timeout_s: float) -> HTTPProvider:
+    return HTTPProvider(
+        url,
+        {"timeout": timeout_s},
+        session=BoundedSession(timeout_s),
+        exception_retry_configuration=None,
+    )
+
+
+def _ask_at_once(
+    provider: HTTPProvider, asked: list[tuple[RPCEndpoint, Any]]
+) -> list[RPCResponse] | RPCResponse:
+    """The answers in the order of the questions; one answer: an error that is about all of them."""
+    try:
+        answers: Any = provider.make_batch_request(asked)
+        if isinstance(answers, dict) and "error" in answers:
+            require_answer(asked[0][0], answers)
+            return cast("RPCResponse", answers)
+        if not isinstance(answers, list) or len(answers) != len(asked):
+            raise ValueError(f"no list of {len(asked)} answers: {str(answers)[:80]}")
+        for (method, _), answer in zip(asked, answers, strict=True):
+            require_answer(method, answer)
+    except (TypeError, KeyError, AttributeError) as error:  # web3 sorts answers of any form
+        raise ValueError(f"no list of {len(asked)} answers: {error!r}") from error
+    return cast("list[RPCResponse]", answers)
 
 
 def _told(failure: tuple[str, BaseException]) -> str:
