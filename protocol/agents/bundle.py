@@ -8,7 +8,7 @@ before use.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,15 @@ log = logging.getLogger(__name__)
 
 MAX_TASK_BYTES: Final = 1 << 36
 """Most bytes of state and data that an agent fetches for a stranger, unless it says otherwise."""
+
+
+Source = Callable[[bytes], Store]
+"""Where the files of a task, given by its id, are read: its people may serve them."""
+
+
+def source_of(store: Store | Source) -> Source:
+    """A source that reads everything from one store, if it is not a source already."""
+    return store if callable(store) else lambda _task_id: store
 
 
 class TaskRefused(ValueError):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from protocol.agents.bundle import fetch_task, fetch_tensors
+from protocol.agents.bundle import Source, fetch_task, fetch_tensors, source_of
 from protocol.agents.reader import Reader
 from protocol.agents.served import StoreServed
 from protocol.dispute import challenger
@@ -64,7 +64,7 @@ class Checker:
 
     Args:
         reader: what is on the chain.
-        store: where tasks and served leaves are fetched from.
+        source: of a task: where it and what its solvers serve are fetched from.
         folder: for its own copies of tasks; None: it fetches them when it needs them.
         hooks: changes what it computes; only a false accuser has any.
         executors: of the first and the second execution.
@@ -73,24 +73,27 @@ class Checker:
     def __init__(
         self,
         reader: Reader,
-        store: Store,
+        source: Store | Source,
         folder: Path | None = None,
         hooks: Hooks | None = None,
         executors: tuple[Executor, Executor] | None = None,
     ) -> None:
         self._reader = reader
-        self._store = store
+        self._source = source_of(source)
         self._folder = folder
         self._hooks = hooks
         self._executors = executors or (
             Executor(),
             Executor(threads=1, isa=instruction_sets()[-1]),
         )
-        self.served = StoreServed(store)
         self._tasks: OrderedDict[bytes, Task] = OrderedDict()
         # Those used last stay. What is dropped can be run again; memory cannot be had again.
         self._provers: OrderedDict[tuple[bytes, int], Prover] = OrderedDict()
         self._sizes: dict[tuple[bytes, int], int] = {}
+
+    def served(self, task_id: bytes) -> StoreServed:
+        """What the solvers of a task serve."""
+        return StoreServed(self._source(task_id))
 
     def find_false_segments(
         self, claim_id: bytes, facts: ClaimFacts, drawn: Sequence[int]
@@ -158,7 +161,7 @@ class Checker:
                 return (yield from self._find_in_whole_run(claim_id, facts, executor))
             first = facts.first_step(segment)
             yield from _run(prover, first, first + facts.segment_length(segment))
-            logged = self.served.leaves(facts.log_root, facts.segments + 1)
+            logged = self.served(facts.task_id).leaves(facts.log_root, facts.segments + 1)
             if logged is None:  # it was served with the segment's start, and no longer is
                 return (yield from self._find_in_whole_run(claim_id, facts, executor))
             root = prover.segment(segment).leaf(facts.segment_length(segment) - 1)
@@ -173,7 +176,7 @@ class Checker:
     ) -> Generator[None, None, Finding | None]:
         prover = self._whole(claim_id, facts, executor)
         yield from _run(prover, 0, facts.steps)
-        segment = challenger.choose_segment(facts, prover, self.served)
+        segment = challenger.choose_segment(facts, prover, self.served(facts.task_id))
         if segment is None:
             return None
         return Finding(segment, prover.log().leaf(segment) if segment else prover.log().root)
@@ -182,12 +185,14 @@ class Checker:
         self, claim_id: bytes, facts: ClaimFacts, segment: int, executor: Executor
     ) -> Prover | None:
         """A re-run of one segment, from the state that its solver serves; None if it does not."""
-        logged = self.served.leaves(facts.log_root, facts.segments + 1)
+        logged = self.served(facts.task_id).leaves(facts.log_root, facts.segments + 1)
         if logged is None or segment == 0:
             return None
         task = self._task(facts)
         try:
-            start = fetch_tensors(self._store, logged[segment - 1], task.manifest.state)
+            start = fetch_tensors(
+                self._source(facts.task_id), logged[segment - 1], task.manifest.state
+            )
         except (ContentMissing, ContentWrong):
             return None
         checkpoint = OneCheckpoint(task, segment - 1, start)
@@ -217,7 +222,7 @@ class Checker:
         if task is None:
             terms, _ = self._reader.book.tasks[facts.task_id]
             keep = None if self._folder is None else self._folder / facts.task_id.hex()
-            task = fetch_task(self._store, terms, keep)
+            task = fetch_task(self._source(facts.task_id), terms, keep)
         self._tasks[facts.task_id] = task
         while len(self._tasks) > CACHED_TASKS:
             self._tasks.popitem(last=False)

@@ -8,14 +8,9 @@ could cost a stake.
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import requests
@@ -23,6 +18,7 @@ from web3.exceptions import Web3Exception
 
 from protocol.chain.heads import Head, HeadNotTrusted
 from protocol.chain.outbox import InsufficientFunds, Outcome
+from protocol.training.stop import StopSignal
 
 log = logging.getLogger(__name__)
 
@@ -79,46 +75,6 @@ class Watcher(Protocol):
         """A round was completed."""
 
 
-class StopSignal:
-    """The operator's wish to stop. A first signal is a wish, a second is carried out at once."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def __call__(self) -> bool:
-        """Whether to stop."""
-        return self._event.is_set()
-
-    def set(self) -> None:
-        """Wish to stop."""
-        self._event.set()
-
-    def wait(self, seconds: float) -> bool:
-        """Pause, or return at once when the wish comes; whether it came."""
-        return self._event.wait(seconds)
-
-    @contextmanager
-    def on_signals(self) -> Iterator[None]:
-        """Listen to SIGINT and SIGTERM while within."""
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        for number in before:
-            signal.signal(number, self._on_signal)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._event.is_set():
-            log.warning("stopped at once by a second %s", signal.Signals(number).name)
-            os._exit(128 + number)
-        self._event.set()  # before the line: whoever reads it may send the second one at once
-        log.info(
-            "%s: stopping after this step; once more stops at once", signal.Signals(number).name
-        )
-
-
 class Daemon:
     """Drives one agent.
 
@@ -129,6 +85,7 @@ class Daemon:
         stop: the operator's wish.
         poll_s: pause between two looks when nothing is due.
         watcher: hears how it goes.
+        chores: done after each round, when they think that it is time.
     """
 
     def __init__(
@@ -140,6 +97,7 @@ class Daemon:
         *,
         poll_s: float = 2.0,
         watcher: Watcher | None = None,
+        chores: Sequence[Callable[[], None]] = (),
     ) -> None:
         self._agent = agent
         self._guard = guard
@@ -147,6 +105,7 @@ class Daemon:
         self._stop = stop
         self._poll_s = poll_s
         self._watcher = watcher
+        self._chores = chores
         self._pause_s = 0.0
 
     def run(self, over: Callable[[], bool] = lambda: False) -> None:
@@ -178,6 +137,8 @@ class Daemon:
             for outcome in self._outbox.pump():
                 self._tell(outcome)
             acted = self._agent.tick()
+            for chore in self._chores:
+                chore()
         except PASSING as error:
             self._pause_s = min(max(self._pause_s * 2, self._poll_s), MAX_PAUSE_S)
             log.warning("trying again in %.1f s: %s", self._pause_s, error)

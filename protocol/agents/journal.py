@@ -54,6 +54,13 @@ class Journal:
         if stored != root:
             raise SecondRootError(claim, path, stored, root)
 
+    def roots_of(self, claim: bytes) -> list[bytes]:
+        """The roots that the agent stands for on a claim, of all paths."""
+        rows = self._db.execute(
+            "SELECT root FROM root WHERE scope = ? AND claim = ?", (self._scope, claim)
+        )
+        return [root for (root,) in rows]
+
     def remember(self, topic: str, key: bytes, value: bytes) -> bytes:
         """Write ``value`` once under (topic, key); the value that is there, first or now."""
         self._db.execute(

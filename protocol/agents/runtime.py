@@ -163,10 +163,15 @@ class Runtime:
         return self.store.also(lambda: self._announced(task_id))
 
     def _announced(self, task_id: bytes) -> list[str]:
-        book = self.reader.book
-        people = [book.requesters.get(task_id)]
-        people += [book.solvers.get(claim_id) for claim_id in book.claims_on.get(task_id, ())]
-        urls = [book.stores.get(person, "") for person in people if person is not None]
+        """Stores of the task's requester and of its solver, the book of open tasks first."""
+        book, market = self.reader.book, self.deployment.market.functions
+        if task_id in book.open_tasks:
+            people = [book.requesters[task_id]]
+            people += [book.solvers[claim_id] for claim_id in book.claims_on.get(task_id, ())]
+        else:
+            people = [str(self.chain.call(market.requesterOf(task_id)))]
+        people.append(self.reader.task(task_id).solver)
+        urls = dict.fromkeys(book.stores.get(person, "") for person in people)
         return [url for url in urls if url]
 
     def _open(self, *, exclusive: bool) -> None:

@@ -1,7 +1,7 @@
 """The solver: bids, trains, reports, submits, serves its leaves, defends its claim.
 
-``tick`` does all that is due, the tightest deadline first, and then one long thing: a slice of
-training, or a look at a task. It can be called again at any time, also after the process was
+``tick`` does all that is due, the tightest deadline first, and then long things for a while:
+training, a look at a new task. It can be called again at any time, also after the process was
 killed: what it must remember is in the journal and in the run's folder, all else is read from the
 chain. Nothing that a stranger posts makes it raise.
 """
@@ -20,7 +20,7 @@ from web3.exceptions import Web3Exception
 from protocol.agents.appraisal import Rate, require_enough_time
 from protocol.agents.attempts import Attempts
 from protocol.agents.bids import Bids
-from protocol.agents.bundle import TaskRefused, TaskUnreachable, fetch_task
+from protocol.agents.bundle import Source, TaskRefused, TaskUnreachable, fetch_task, source_of
 from protocol.agents.conduct import HONEST, Conduct
 from protocol.agents.duties import NO_DEADLINE, Due, Duty, claim_duty, solver_duty
 from protocol.agents.journal import Journal, SecondRootError
@@ -67,13 +67,14 @@ class Solver:
         reader: what is on the chain.
         sender: the account.
         journal: its memory, of this chain.
-        store: where tasks are fetched from and leaves served.
+        store: where leaves are served.
         folder: for checkpoints and its own copies of tasks.
         price: token wei that it asks for a task; None: it does not bid.
         conduct: how it behaves; honest by default.
         progress: called after each training step.
         executor: computes the nodes.
         rate: what this machine does in a second; tasks that allow it too little time are refused.
+        source: of a task: where it is fetched from; by default the store.
         stop: asked after each training step; True: the state is saved and ``tick`` returns.
         slice_seconds: of training in one tick, if no dispute calls before; 0: one step.
     """
@@ -92,11 +93,13 @@ class Solver:
         rate: Rate | None = None,
         stop: Callable[[], bool] | None = None,
         slice_seconds: float = SLICE_SECONDS,
+        source: Source | None = None,
     ) -> None:
         self._reader = reader
         self._sender = sender
         self._journal = journal
         self._store = store
+        self._source = source_of(source or store)
         self._folder = folder
         self._price = price
         self._conduct = conduct
@@ -120,7 +123,7 @@ class Solver:
         return self._sender.account
 
     def tick(self) -> bool:
-        """Do all that is due, and one long thing; whether anything was done.
+        """Do all that is due, and long things for a while; whether anything was done.
 
         Raises:
             ConnectionError: the chain cannot be read.
@@ -130,7 +133,7 @@ class Solver:
             self._long.clear()
             dues = [*self._answers_due(), *self._claims_due(), *self._tasks_due()]
             acted = self._attempts.make_all(dues, self._reader.refresh)
-            return self._do_long_thing() or acted
+            return self._do_long_things() or acted
 
     # ------------------------------------------------------------------ what is due
 
@@ -163,13 +166,15 @@ class Solver:
             deadline = NO_DEADLINE if round_ is None else round_.next_end(now)
             yield Due(deadline, task_id, partial(self._work, task_id, terms))
 
-    def _do_long_thing(self) -> bool:
-        """The long thing of the tightest deadline that is not held up by a failure."""
-        until = time.monotonic() + self._slice_seconds
+    def _do_long_things(self) -> bool:
+        """Long things, the tightest deadline first, until it is time to look at the clocks."""
+        until = time.monotonic() + min(LOOK_SECONDS, self._slice_seconds)
+        acted = False
         for due in sorted(self._long, key=lambda due: due.deadline):
-            if self._attempts.make(due.key, due.act) or time.monotonic() >= until:
-                return True
-        return False
+            acted |= self._attempts.make(due.key, due.act)
+            if time.monotonic() >= until:
+                break
+        return acted
 
     def _forget_ended(self) -> None:
         """Runs take memory and files; they are needed while the solver has a stake in the task."""
@@ -190,7 +195,7 @@ class Solver:
         if task_id not in self._runs:
             terms, _ = self._reader.book.tasks[task_id]
             folder = self._folder / task_id.hex()
-            task = fetch_task(self._store, terms, folder / "task")
+            task = fetch_task(self._source(task_id), terms, folder / "task")
             checkpoints = CheckpointFolder(task, folder)
             execution = self._conduct.commit(
                 Replay(task, checkpoints, self._executor, self._conduct.hooks)
@@ -258,7 +263,7 @@ class Solver:
                 f"this solver's claim 0x{lost[0].hex()} on the task fell: its files, its machine "
                 "or its connection failed, and would cost another stake"
             )
-        task = fetch_task(self._store, terms, self._folder / task_id.hex() / "task")
+        task = fetch_task(self._source(task_id), terms, self._folder / task_id.hex() / "task")
         require_enough_time(task.program, task.manifest.state, terms, self._rate)
 
     def _train(self, task_id: bytes, view: TaskView) -> bool:

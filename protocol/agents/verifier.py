@@ -4,7 +4,7 @@ The same agent is the open challenger that nobody drew: it re-runs whole tasks. 
 salts of its openings are in its journal, all else is read from the chain; so it can be killed at
 any line.
 
-``tick`` does all that is due, the tightest deadline first, and then a slice of one check. So clocks
+``tick`` does all that is due, the tightest deadline first, and then a slice of checks. So clocks
 are looked at again after a slice and one training step, however long the checks take.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from protocol.agents.attempts import Attempts
-from protocol.agents.bundle import TaskRefused, TaskUnreachable
+from protocol.agents.bundle import Source, TaskRefused, TaskUnreachable
 from protocol.agents.checking import Checker, UnsureError
 from protocol.agents.duties import NO_DEADLINE, Due, Duty, Verdict, claim_duty, verifier_duty
 from protocol.agents.journal import Journal
@@ -57,7 +57,7 @@ class Verifier:
         reader: what is on the chain.
         sender: the account.
         journal: its memory, of this chain.
-        store: where tasks and leaves are fetched from.
+        source: of a task: where it and what its solvers serve are fetched from; a store serves all.
         checks_all: re-run every claim whole, drawn or not.
         hooks: changes what it computes; only a false accuser has any.
         folder: for its own copies of tasks; None: it fetches them again after a restart.
@@ -70,7 +70,7 @@ class Verifier:
         reader: Reader,
         sender: Sender,
         journal: Journal,
-        store: Store,
+        source: Store | Source,
         *,
         checks_all: bool = False,
         hooks: Hooks | None = None,
@@ -82,7 +82,7 @@ class Verifier:
         self._sender = sender
         self._journal = journal
         self._checks_all = checks_all
-        self._checker = Checker(reader, store, folder, hooks, executors)
+        self._checker = Checker(reader, source, folder, hooks, executors)
         self._openings = Openings(reader, sender, journal)
         self._attempts = Attempts(reader.now)
         self._moves = Moves()
@@ -101,7 +101,7 @@ class Verifier:
         self._sender.registry("stake", amount)
 
     def tick(self) -> bool:
-        """Do all that is due, and a slice of a check; whether anything was done.
+        """Do all that is due, and a slice of checks; whether anything was done.
 
         Raises:
             ConnectionError: the chain cannot be read.
@@ -207,16 +207,18 @@ class Verifier:
         return self._verdicts[claim_id]
 
     def _check(self) -> bool:
-        """A slice of one check: of the one that has begun, else of the tightest window."""
+        """A slice of checks: of those that have begun, then of the tightest window."""
+        until, acted = time.monotonic() + self._slice_seconds, False
         order = sorted(self._to_check, key=lambda c: (c not in self._searches, self._to_check[c]))
-        return any(
-            self._attempts.make(claim_id + b"check", partial(self._check_on, claim_id))
-            for claim_id in order
-        )
+        for claim_id in order:
+            check = partial(self._check_on, claim_id, until)
+            acted |= self._attempts.make(claim_id + b"check", check)
+            if time.monotonic() >= until:
+                break
+        return acted
 
-    def _check_on(self, claim_id: bytes) -> bool:
-        """Re-run for a slice; write the verdict at the end. TaskUnreachable: later, perhaps."""
-        until = time.monotonic() + self._slice_seconds
+    def _check_on(self, claim_id: bytes, until: float) -> bool:
+        """Re-run for a while; write the verdict at the end. TaskUnreachable: later, perhaps."""
         if claim_id not in self._searches:
             claim, facts = self._reader.claim(claim_id), self._reader.facts(claim_id)
             self._searches[claim_id] = self._search(claim_id, claim, facts)
@@ -276,7 +278,9 @@ class Verifier:
 
         def choose() -> PositionMove | None:
             prover = self._checker.prover(claim_id, situation.position.segment)
-            return challenger.next_move(situation, prover, self._checker.served)
+            return challenger.next_move(
+                situation, prover, self._checker.served(situation.facts.task_id)
+            )
 
         move = self._moves.of(dispute_id, situation, choose)
         if move is None:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protocol.cli.errors import Code, UserError
+from protocol.cli.output import say
 from protocol.cli.settings import parse_address
 
 if TYPE_CHECKING:
-    from protocol.agents.daemon import Agent, StopSignal
+    from protocol.agents.daemon import Agent
     from protocol.agents.runtime import Operator, Runtime
+    from protocol.agents.telemetry import Telemetry
+    from protocol.training.stop import StopSignal
 
 GWEI = 10**9
 
@@ -50,6 +53,15 @@ HeadAgeOption = Annotated[
         min=0,
     ),
 ]
+KeepDaysOption = Annotated[
+    float,
+    typer.Option(
+        "--keep-days",
+        help="Days for which the files of tasks that have ended stay: results are fetched later.",
+        min=0,
+    ),
+]
+DEFAULT_KEEP_DAYS = 7.0
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", help="Threads to compute with; all if missing.", min=1)
 ]
@@ -101,17 +113,52 @@ def make_operator(
 
 def drive(
     runtime: Runtime,
-    make: Callable[[StopSignal], Agent],
+    make: Callable[[StopSignal, Telemetry], Agent],
     *,
+    folders: Sequence[Path] = (),
+    keep_days: float,
     poll_seconds: float,
     metrics: str | None,
 ) -> None:
-    """Run an agent until it is told to stop."""
-    from protocol.agents.daemon import Daemon, StopSignal
+    """Run an agent until it is told to stop.
 
-    stop = StopSignal()
+    Args:
+        runtime: what it stands on.
+        make: the agent, given the wish to stop and where it tells of its steps.
+        folders: where it has a folder for each task.
+        keep_days: how long what has ended stays on its disk.
+        poll_seconds: pause between two looks.
+        metrics: where to serve metrics, if anywhere.
+    """
+    from protocol.agents.daemon import Daemon
+    from protocol.agents.housekeeping import Pruner, Teller
+    from protocol.agents.telemetry import Telemetry
+    from protocol.training.stop import StopSignal
+
+    stop, account = StopSignal(), runtime.account
+    telemetry = Telemetry(runtime.role, account, head_age_limit_s=runtime.guard.max_age_s)
+    address = runtime.chain.w3.to_checksum_address(account)
+    journal, reader = runtime.journal, runtime.reader
+    chores: list[Callable[[], None]] = [
+        Pruner(reader, runtime.store.own, list(folders), journal.roots_of, keep_days),
+        Teller(reader, account, telemetry, lambda: runtime.chain.w3.eth.get_balance(address)),
+    ]
     with stop.on_signals():
-        Daemon(make(stop), runtime.guard, runtime.outbox, stop, poll_s=poll_seconds).run()
+        if metrics is not None:
+            say(f"metrics at {telemetry.serve(*parse_address(metrics))}/metrics")
+        try:
+            agent = make(stop, telemetry)
+            Daemon(
+                agent,
+                runtime.guard,
+                runtime.outbox,
+                stop,
+                poll_s=poll_seconds,
+                watcher=telemetry,
+                chores=chores,
+            ).run()
+        finally:
+            telemetry.stop()
 
 
 def announce(runtime: Runtime, url: str | None) -> None:

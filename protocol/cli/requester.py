@@ -10,8 +10,10 @@ import typer
 
 from protocol.cli import offer as offers
 from protocol.cli.agent import (
+    DEFAULT_KEEP_DAYS,
     AnnounceOption,
     HeadAgeOption,
+    KeepDaysOption,
     ServeOption,
     UrgentFeeOption,
     announce,
@@ -48,10 +50,11 @@ from protocol.cli.settings import (
 )
 
 if TYPE_CHECKING:
-    from protocol.agents.daemon import StopSignal
     from protocol.agents.requester import Requester
     from protocol.agents.runtime import Runtime
+    from protocol.agents.telemetry import Telemetry
     from protocol.chain.market import Terms
+    from protocol.training.stop import StopSignal
     from protocol.training.task import Task
 
 app = typer.Typer(help="Have models trained by strangers.", no_args_is_help=True)
@@ -164,6 +167,7 @@ def run(
     confirmations: ConfirmationsOption = DEFAULT_CONFIRMATIONS,
     max_head_age: HeadAgeOption = None,
     poll_seconds: PollSecondsOption = DEFAULT_POLL_SECONDS,
+    keep_days: KeepDaysOption = DEFAULT_KEEP_DAYS,
     log_format: LogFormatOption = LogFormat.TEXT,
     log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
@@ -189,7 +193,7 @@ def run(
     with Runtime(operator, "requester") as runtime:
         announce(runtime, announce_url)
         make = partial(_make_requester, runtime, rounds)
-        drive(runtime, make, poll_seconds=poll_seconds, metrics=metrics)
+        drive(runtime, make, keep_days=keep_days, poll_seconds=poll_seconds, metrics=metrics)
 
 
 @app.command("fetch")
@@ -233,23 +237,33 @@ def fetch(
         max_head_age=None,
     )
     with Runtime(operator, "requester", exclusive=False) as runtime:
-        posted = runtime.reader.book.tasks.get(task_id)
-        if posted is None:
-            raise UserError(
-                "there is no such task",
-                f"{task} was not posted on this deployment",
-                "look with `pinpoint task list`",
-                PAGE,
-                Code.USAGE,
-            )
+        terms = _terms(runtime, task_id)
         source = runtime.store_of(task_id)
-        fetched = fetch_task(source, posted[0])
+        fetched = fetch_task(source, terms)
         requester = Requester(runtime.reader, runtime.sender, source)
         tensors = requester.result(fetched, task_id)
     names = [spec.name for spec in fetched.manifest.state]
     save_file(dict(zip(names, tensors, strict=True)), out)
     value = {"task_id": f"0x{task_id.hex()}", "file": str(out), "tensors": len(names)}
     emit(value, lambda: print_line(str(out)), as_json=as_json)
+
+
+def _terms(runtime: Runtime, task_id: bytes) -> Terms:
+    """The terms of a task, which may have ended long ago."""
+    from protocol.chain.market import Terms
+    from protocol.chain.reverts import Reverted
+
+    market = runtime.deployment.market.functions
+    try:
+        return Terms(*runtime.chain.call(market.taskTerms(task_id)))
+    except Reverted as refusal:
+        raise UserError(
+            "there is no such task",
+            f"0x{task_id.hex()} was not posted on this deployment: {refusal}",
+            "look with `pinpoint task list`",
+            PAGE,
+            Code.USAGE,
+        ) from refusal
 
 
 def _task_id(text: str) -> bytes:
@@ -262,7 +276,9 @@ def _task_id(text: str) -> bytes:
     return task_id
 
 
-def _make_requester(runtime: Runtime, rounds: int, _stop: StopSignal) -> Requester:
+def _make_requester(
+    runtime: Runtime, rounds: int, _stop: StopSignal, _telemetry: Telemetry
+) -> Requester:
     from protocol.agents.requester import Requester
 
     return Requester(runtime.reader, runtime.sender, runtime.store, rounds)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protocol.cli.agent import (
+    DEFAULT_KEEP_DAYS,
     AnnounceOption,
     HeadAgeOption,
+    KeepDaysOption,
     ServeOption,
     ThreadsOption,
     UrgentFeeOption,
@@ -46,10 +48,11 @@ from protocol.cli.settings import (
 
 if TYPE_CHECKING:
     from protocol.agents.conduct import Conduct
-    from protocol.agents.daemon import StopSignal
     from protocol.agents.runtime import Operator, Runtime
     from protocol.agents.solver import Solver
+    from protocol.agents.telemetry import Telemetry
     from protocol.chain.market import Terms
+    from protocol.training.stop import StopSignal
 
 app = typer.Typer(help="Train other people's tasks for money.", no_args_is_help=True)
 RUNS = "runs"
@@ -103,6 +106,7 @@ def run(
     max_head_age: HeadAgeOption = None,
     poll_seconds: PollSecondsOption = DEFAULT_POLL_SECONDS,
     threads: ThreadsOption = None,
+    keep_days: KeepDaysOption = DEFAULT_KEEP_DAYS,
     log_format: LogFormatOption = LogFormat.TEXT,
     log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
@@ -133,6 +137,7 @@ def run(
         pricing(price, price_share),
         threads=threads,
         announce_url=announce_url,
+        keep_days=keep_days,
         poll_seconds=poll_seconds,
         metrics=metrics,
     )
@@ -152,6 +157,7 @@ def run_solver(
     *,
     threads: int | None = None,
     announce_url: str | None = None,
+    keep_days: float = DEFAULT_KEEP_DAYS,
     poll_seconds: float = DEFAULT_POLL_SECONDS,
     metrics: str | None = None,
     conduct: Callable[[], Conduct] | None = None,
@@ -162,7 +168,14 @@ def run_solver(
     with Runtime(operator, "solver") as runtime:
         announce(runtime, announce_url)
         make = partial(_make_solver, runtime, price, threads, conduct)
-        drive(runtime, make, poll_seconds=poll_seconds, metrics=metrics)
+        drive(
+            runtime,
+            make,
+            folders=[operator.home / RUNS],
+            keep_days=keep_days,
+            poll_seconds=poll_seconds,
+            metrics=metrics,
+        )
 
 
 def _make_solver(
@@ -171,6 +184,7 @@ def _make_solver(
     threads: int | None,
     conduct: Callable[[], Conduct] | None,
     stop: StopSignal,
+    telemetry: Telemetry,
 ) -> Solver:
     from protocol.agents.conduct import HONEST
     from protocol.agents.solver import Solver
@@ -184,6 +198,8 @@ def _make_solver(
         runtime.operator.home / RUNS,
         price,
         HONEST if conduct is None else conduct(),
+        progress=telemetry.stepped,
         executor=Executor() if threads is None else Executor(threads=threads),
         stop=stop,
+        source=runtime.store_of,
     )

@@ -52,10 +52,10 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Train a task; a first Ctrl-C finishes the step and saves it, a second stops at once."""
-    from protocol.agents.daemon import StopSignal
     from protocol.agents.logs import configure_logs
     from protocol.training.recorded import TASK_FOLDER
     from protocol.training.sides import keep_task, load_task
+    from protocol.training.stop import StopSignal
     from protocol.training.trainer import Trainer
 
     executor = _executor(isa, threads)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protocol.cli.agent import (
+    DEFAULT_KEEP_DAYS,
     AnnounceOption,
     HeadAgeOption,
+    KeepDaysOption,
     ServeOption,
     ThreadsOption,
     UrgentFeeOption,
@@ -43,9 +45,10 @@ from protocol.cli.settings import (
 )
 
 if TYPE_CHECKING:
-    from protocol.agents.daemon import StopSignal
     from protocol.agents.runtime import Operator, Runtime
+    from protocol.agents.telemetry import Telemetry
     from protocol.agents.verifier import Verifier
+    from protocol.training.stop import StopSignal
 
 app = typer.Typer(help="Check other people's training, and challenge what is false.")
 TASKS = "tasks"
@@ -78,6 +81,7 @@ def run(
     max_head_age: HeadAgeOption = None,
     poll_seconds: PollSecondsOption = DEFAULT_POLL_SECONDS,
     threads: ThreadsOption = None,
+    keep_days: KeepDaysOption = DEFAULT_KEEP_DAYS,
     log_format: LogFormatOption = LogFormat.TEXT,
     log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
@@ -109,6 +113,7 @@ def run(
         check_all=check_all,
         threads=threads,
         announce_url=announce_url,
+        keep_days=keep_days,
         poll_seconds=poll_seconds,
         metrics=metrics,
     )
@@ -120,6 +125,7 @@ def run_verifier(
     check_all: bool = False,
     threads: int | None = None,
     announce_url: str | None = None,
+    keep_days: float = DEFAULT_KEEP_DAYS,
     poll_seconds: float = DEFAULT_POLL_SECONDS,
     metrics: str | None = None,
 ) -> None:
@@ -129,11 +135,22 @@ def run_verifier(
     with Runtime(operator, "verifier") as runtime:
         announce(runtime, announce_url)
         make = partial(_make_verifier, runtime, check_all, threads)
-        drive(runtime, make, poll_seconds=poll_seconds, metrics=metrics)
+        drive(
+            runtime,
+            make,
+            folders=[operator.home / TASKS],
+            keep_days=keep_days,
+            poll_seconds=poll_seconds,
+            metrics=metrics,
+        )
 
 
 def _make_verifier(
-    runtime: Runtime, check_all: bool, threads: int | None, _stop: StopSignal
+    runtime: Runtime,
+    check_all: bool,
+    threads: int | None,
+    _stop: StopSignal,
+    _telemetry: Telemetry,
 ) -> Verifier:
     from protocol.agents.verifier import Verifier
     from protocol.kernels.executor import Executor, instruction_sets
@@ -145,7 +162,7 @@ def _make_verifier(
         runtime.reader,
         runtime.sender,
         runtime.journal,
-        runtime.store,
+        runtime.store_of,
         checks_all=check_all,
         folder=runtime.operator.home / TASKS,
         executors=(first, second),

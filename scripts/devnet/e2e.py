@@ -88,7 +88,8 @@ def honest_task(people: Town) -> None:
 
 def lying_task(people: Town) -> None:
     """A solver that is one ulp off in one element is convicted by one scalar operation."""
-    task_id = people.post()
+    # Each verifier is drawn for all segments, so that three parties accuse at once.
+    task_id = people.post(**{"segments-per-verifier": "6"})
     tell(f"one-ulp task 0x{task_id.hex()}")
     people.wait("the lying task's end", lambda: _is_over(people, task_id), WAIT_S)
     reader, book = people.reader, people.reader.book
@@ -105,9 +106,10 @@ def lying_task(people: Town) -> None:
         abs(judged["claimed"] - judged["computed"]) == 1, f"the words are 1 ulp apart: {judged}"
     )
     openers = {d.opener for d in reader.disputes_of(claim_id)}
+    people.demand(len(openers) >= 2, f"several parties disputed at once, not {len(openers)}")
     tell(
         f"  convicted: claimed 0x{judged['claimed']:08x}, the chain computed "
-        f"0x{judged['computed']:08x}; {len(openers)} of three checkers had opened a dispute"
+        f"0x{judged['computed']:08x}; {len(openers)} of three checkers disputed at once"
     )
     _check_money(people, task_id)
 
