@@ -281,12 +281,16 @@ class Outbox:
         try:
             self._w3.eth.send_raw_transaction(HexBytes(attempt.raw))
         except Web3RPCError as error:
-            text = str(error.message or error).lower()
+            reason = _reason_of(error)
+            text = reason.lower()
             if any(known in text for known in _KNOWN) or "nonce too low" in text:
                 return
-            log.warning("%s (nonce %d) not taken: %s", intent.label, intent.nonce, error.message)
+            log.warning("%s (nonce %d) not taken: %s", intent.label, intent.nonce, reason)
+            if "nonce too high" in text:  # the node queues nothing: when those below are mined
+                self._sent_at.pop(intent.number)
         except ConnectionError as error:
             log.warning("%s (nonce %d) not sent yet: %s", intent.label, intent.nonce, error)
+            self._sent_at.pop(intent.number)  # as soon as somebody answers
 
     def _push(self, intent: Intent) -> None:
         """Send an intent again; for more, if its offer has stood long and the cap allows it."""
@@ -411,3 +415,9 @@ class Outbox:
         except (ContractLogicError, Web3RPCError) as error:
             return self._chain.explain(error)
         return Reverted("FailedOnChain", (intent.label, mined.tx_hash))
+
+
+def _reason_of(error: Web3RPCError) -> str:
+    """A node's own words."""
+    told: Any = (error.rpc_response or {}).get("error")
+    return str(told.get("message", told) if isinstance(told, dict) else error)

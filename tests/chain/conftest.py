@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.nodes import KINDS, Desk, NodeControl, open_desk, running_node
+from tests.faults.nodes import GWEI, KINDS, Desk, NodeControl, open_desk, running_node
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -19,6 +19,8 @@ def started_node(request, tmp_path_factory) -> Iterator[NodeControl]:
 def node(started_node: NodeControl) -> Iterator[NodeControl]:
     """A node that mines each transaction at once."""
     mark = started_node.snapshot()
+    started_node.base_fee(GWEI)  # what a test before has set may outlive the revert
+    started_node.mine()
     yield started_node
     started_node.automine(True)
     started_node.revert(mark)
