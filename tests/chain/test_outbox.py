@@ -94,7 +94,7 @@ def test_send_and_wait_returns_the_receipt_or_the_reason(desk: Desk) -> None:
 
 def test_waiting_ends_in_time_and_may_be_gone_on_with(desk: Desk, node: NodeControl) -> None:
     node.automine(False)
-    with pytest.raises(NotMined, match="nonce 0 of .* waits since 5 s") as error:
+    with pytest.raises(NotMined, match=r"nonce 0 of .* waits since 5 s") as error:
         desk.outbox.send_and_wait(PAYEE, b"", value=3, timeout_s=5)
     assert is_told_in_four_parts(error)
     node.mine()
@@ -228,7 +228,12 @@ def test_replacement_by_another_program_that_is_mined_with_ours_gone_loses_nothi
     open_desk(node, 1, ":memory:").pay(16)
     node.mine(5)
     outcomes = {o.intent.number: o.mined for o in desk.outbox.pump()}
-    assert outcomes[first.number] is None
+    assert outcomes.pop(first.number) is None
+    if not outcomes:  # anvil has dropped the second with the first
+        desk.clock.now += 30
+        desk.outbox.pump()
+        node.mine()
+        outcomes = {o.intent.number: o.mined for o in desk.outbox.pump()}
     assert outcomes[second.number] is not None
     assert desk.received() == 18
 
@@ -499,7 +504,7 @@ def test_node_that_lags_is_not_taken_for_a_chain_without_the_transaction(
         first = desk.pay(1)
         desk.outbox.pump()
 
-        def lag(method, params, result):
+        def lag(method, _params, result):
             if method == "eth_getTransactionReceipt":
                 return None
             if method == "eth_getTransactionCount":
