@@ -1,0 +1,1 @@
+"""A market with many tasks on a development node, for measuring and testing what watching costs."""
