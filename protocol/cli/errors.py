@@ -154,6 +154,7 @@ def _class_names(error: BaseException) -> list[str]:
     return [f"{cls.__module__}.{cls.__qualname__}" for cls in type(error).__mro__]
 
 
+@explains("web3.exceptions.Web3ValidationError", "web3.exceptions.MismatchedABI")
 def _unexpected(error: BaseException) -> UserError:
     return UserError(
         f"unexpected {type(error).__name__}",

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from protocol.cli.errors import ERRORS_PAGE, UserError
+from protocol.cli.output import format_tokens
+
 if TYPE_CHECKING:
     from web3.contract.contract import ContractFunction
 
@@ -77,9 +80,22 @@ def read_balances(deployment: Deployment, account: str) -> Balances:
 
 
 def deposit_calls(deployment: Deployment, account: str, amount: int) -> list[ContractFunction]:
-    """Return the calls that bring tokens into the vault; the allowance first, if it falls short."""
-    vault, token = deployment.vault, deployment.token
-    allowed = deployment.chain.call(token.functions.allowance(account, vault.address), account)
+    """Return the calls that bring tokens into the vault; the allowance first, if it falls short.
+
+    Raises:
+        UserError: The account has fewer tokens. Found here, it costs no allowance.
+    """
+    vault, token, chain = deployment.vault, deployment.token, deployment.chain
+    has = chain.call(token.functions.balanceOf(account), account)
+    if has < amount:
+        raise UserError(
+            "the deposit is larger than what there is",
+            f"{account} has {format_tokens(has, full=True)} tokens outside the vault, "
+            f"{format_tokens(amount, full=True)} were to be deposited",
+            "deposit less, or get more of the deployment's token",
+            f"{ERRORS_PAGE}#reverted",
+        )
+    allowed = chain.call(token.functions.allowance(account, vault.address), account)
     calls = [] if allowed >= amount else [token.functions.approve(vault.address, amount)]
     return [*calls, vault.functions.deposit(amount)]
 

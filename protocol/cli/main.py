@@ -83,6 +83,10 @@ def run(arguments: Sequence[str]) -> int:
     command: Any = typer.main.get_command(root)
     try:
         code = command.main(list(arguments), prog_name="pinpoint", standalone_mode=False)
+    except SystemExit as exit_:
+        if isinstance(exit_.__context__, BrokenPipeError):  # typer ends a closed pipe with 1
+            return int(report(exit_.__context__))
+        raise
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place that tells errors
         return int(report(error))
     if code == Code.INTERRUPTED:

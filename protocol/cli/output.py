@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -143,11 +143,15 @@ def parse_tokens(text: str) -> int:
         ValueError: It is no amount, negative, or finer than one wei.
     """
     try:
-        wei = Decimal(text.replace(",", "").replace("_", "")) * TOKEN
-    except InvalidOperation:
+        # Exactly or not at all: Python's own context would round to 28 digits.
+        exact = Context(prec=100, traps=[Inexact, InvalidOperation, Overflow])
+        wei = exact.multiply(Decimal(text.replace(",", "").replace("_", "")), TOKEN)
+    except ArithmeticError:
         raise ValueError(f"{text!r} is no amount of tokens") from None
-    if not wei.is_finite() or wei < 0 or wei != wei.to_integral_value():
-        raise ValueError(f"{text!r} is no amount of tokens: it must be 0 or more, of whole wei")
+    if not wei.is_finite() or not 0 <= wei < 2**256 or wei != wei.to_integral_value():
+        raise ValueError(
+            f"{text!r} is no amount of tokens: it must be 0 or more, of whole wei, below 2**256 wei"
+        )
     return int(wei)
 
 

@@ -156,9 +156,7 @@ MetricsOption = Annotated[
 ]
 MaxFeeOption = Annotated[
     float,
-    typer.Option(
-        "--max-fee-gwei", min=0, help="Never pay more than this per gas, not even to be in time."
-    ),
+    typer.Option("--max-fee-gwei", min=1e-9, help="The most that a transaction offers per gas."),
 ]
 ConfirmationsOption = Annotated[
     int, typer.Option("--confirmations", min=0, help="Blocks on top before a receipt is final.")

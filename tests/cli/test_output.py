@@ -29,6 +29,7 @@ from protocol.cli.output import (
         (1_234_567 * TOKEN + TOKEN // 2, "1,234,567.5000", "1,234,567.5"),
         (-3 * TOKEN // 2, "-1.5000", "-1.5"),
         (TOKEN - 1, "1.0000", "0.999999999999999999"),
+        (10**44 + 1, "100,000,000,000,000,000,000,000,000.0000", f"{10**26:,}.{1:018}"),
     ],
 )
 def test_amounts_are_shown_in_tokens(wei, short, full) -> None:
@@ -37,7 +38,10 @@ def test_amounts_are_shown_in_tokens(wei, short, full) -> None:
     assert parse_tokens(full.removeprefix("-")) == abs(wei)
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "nan", "inf", "0.0000000000000000001"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "-1", "nan", "inf", "1e400", "1e9999999999", "1_0" * 99, "0.0000000000000000001"],
+)
 def test_texts_that_are_no_amount_are_refused(text) -> None:
     with pytest.raises(ValueError, match="no amount"):
         parse_tokens(text)
