@@ -115,7 +115,7 @@ abstract contract DisputeMoves is MarketMoves {
         ClaimGhost storage c = claimGhosts[o.claim];
         bool over = now_() >= claims.claimFacts(c.id).revealEnd;
         if (c.fallen || over) _reclaimOpening(i);
-        else if (now_() > o.committedAt && (o.honest || uint256(o.salt) % 8 != 0)) _open(i);
+        else if (now_() > o.committedAt && (o.honest || uint256(o.salt) % 4 != 0)) _open(i);
     }
 
     // --- moves -----------------------------------------------------------------------------------------------

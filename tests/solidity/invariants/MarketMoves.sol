@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {MerklePlain} from "../../../contracts/harness/MerklePlain.sol";
 import {IMarket, TaskView, Terms} from "../../../contracts/interfaces/IMarket.sol";
-import {IVerification} from "../../../contracts/interfaces/IVerification.sol";
-import {ClaimView} from "../../../contracts/interfaces/IVerification.sol";
+import {ClaimView, IVerification} from "../../../contracts/interfaces/IVerification.sol";
+import {Merkle} from "../../../contracts/libraries/Merkle.sol";
 import {ClaimPhase, TaskPhase} from "../../../contracts/libraries/Phases.sol";
 import {TestTree} from "../support/TestTree.sol";
 import {Checks} from "./Checks.sol";
@@ -157,7 +158,9 @@ abstract contract MarketMoves is Checks {
 
     function _submit(TaskGhost storage t) internal {
         TaskView memory v = market.taskView(t.id);
-        (bytes memory result,) = _accept("submit", v.solver, address(market), _submission(t, v));
+        _refuseResult(t, v);
+        bytes memory data = _submission(t, v, runs.logLeaves(t.run)[P.SEGMENTS]);
+        (bytes memory result,) = _accept("submit", v.solver, address(market), data);
         t.submitted = true;
         t.claim = claimGhosts.length;
         ClaimGhost storage c = claimGhosts.push();
@@ -168,6 +171,10 @@ abstract contract MarketMoves is Checks {
             != TestTree.root(TestTree.leaves(runs.logLeaves(0)));
         c.submittedAt = now_();
         _count(c.honest ? "honestClaim" : c.isFalse ? "falseClaim" : "lateClaim");
+        bytes memory early = abi.encodeWithSelector(
+            IVerification.DrawTooEarly.selector, claims.claimView(c.id).targetBlock, vm.getBlockNumber()
+        );
+        _refuse("DrawTooEarly", _anyone(), address(claims), abi.encodeCall(IVerification.draw, (c.id)), early);
         (,, uint256 bond,) = market.quote(market.taskTerms(t.id));
         // The quote follows the number of verifiers, the claim's bond the stake of its round.
         if (_quotedStake(t) == v.requiredStake) {
@@ -175,15 +182,28 @@ abstract contract MarketMoves is Checks {
         }
     }
 
-    function _submission(TaskGhost storage t, TaskView memory v) internal view returns (bytes memory) {
-        bytes32[] memory values = runs.logLeaves(t.run);
-        bytes32[] memory log = TestTree.leaves(values);
+    /// @dev A result that is not the log's last leaf.
+    function _refuseResult(TaskGhost storage t, TaskView memory v) private {
+        bytes32[] memory log = TestTree.leaves(runs.logLeaves(t.run));
+        bytes32 leaf = MerklePlain.leafHash(abi.encodePacked(SALT));
+        bytes32 got =
+            MerklePlain.rootFromInclusion(leaf, P.SEGMENTS, log.length, TestTree.inclusion(log, P.SEGMENTS));
+        bytes memory error_ = abi.encodeWithSelector(Merkle.RootMismatch.selector, TestTree.root(log), got);
+        _refuse("RootMismatch of a result", v.solver, address(market), _submission(t, v, SALT), error_);
+    }
+
+    function _submission(TaskGhost storage t, TaskView memory v, bytes32 result)
+        internal
+        view
+        returns (bytes memory)
+    {
+        bytes32[] memory log = TestTree.leaves(runs.logLeaves(t.run));
         return abi.encodeCall(
             IMarket.submit,
             (
                 t.id,
                 TestTree.root(log),
-                values[P.SEGMENTS],
+                result,
                 v.reportedSize == 0 ? new bytes32[](0) : TestTree.consistency(log, v.reportedSize),
                 TestTree.inclusion(log, 0),
                 TestTree.inclusion(log, P.SEGMENTS)
@@ -271,6 +291,12 @@ abstract contract MarketMoves is Checks {
             ++t.round;
             (t.assigned, t.submitted) = (false, false);
             return;
+        }
+        if (!lapsed) {
+            bytes memory early = abi.encodeWithSelector(
+                IMarket.ReopenTimeRuns.selector, t.id, market.taskView(t.id).reopenEnd, now_()
+            );
+            _refuse("ReopenTimeRuns", pauper, address(market), abi.encodeCall(IMarket.refund, (t.id)), early);
         }
         address sender = lapsed ? _anyone() : t.requester;
         _accept("refund", sender, address(market), abi.encodeCall(IMarket.refund, (t.id)));

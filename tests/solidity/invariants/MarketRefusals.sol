@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {MerklePlain} from "../../../contracts/harness/MerklePlain.sol";
 import {IMarket, TaskView, Terms} from "../../../contracts/interfaces/IMarket.sol";
 import {IClaims} from "../../../contracts/interfaces/IClaims.sol";
 import {IRegistry} from "../../../contracts/interfaces/IRegistry.sol";
 import {IVault} from "../../../contracts/interfaces/IVault.sol";
 import {ClaimView, IVerification, NewClaim} from "../../../contracts/interfaces/IVerification.sol";
-import {Merkle} from "../../../contracts/libraries/Merkle.sol";
 import {ClaimPhase, TaskPhase} from "../../../contracts/libraries/Phases.sol";
-import {TestTree} from "../support/TestTree.sol";
 import {CounterProgram as P} from "./CounterProgram.sol";
 import {BidGhost, TaskGhost} from "./Ghosts.sol";
 import {MoneyMoves} from "./MoneyMoves.sol";
@@ -117,11 +114,7 @@ abstract contract MarketRefusals is MoneyMoves {
             error_ = abi.encodeWithSelector(IMarket.WrongPhase.selector, t.id, TaskPhase.BIDDING, v.phase);
             _refuse("WrongPhase", t.requester, address(market), move, error_);
         }
-        if (v.phase == TaskPhase.VACANT) {
-            move = abi.encodeCall(IMarket.refund, (t.id));
-            error_ = abi.encodeWithSelector(IMarket.ReopenTimeRuns.selector, t.id, v.reopenEnd, now_());
-            _refuse("ReopenTimeRuns", pauper, address(market), move, error_);
-        } else if (v.phase == TaskPhase.DECIDABLE) {
+        if (v.phase == TaskPhase.DECIDABLE) {
             bytes4 wrong = v.reveals == 0 ? IMarket.assign.selector : IMarket.void.selector;
             error_ = abi.encodeWithSelector(IMarket.WrongReveals.selector, t.id, v.reveals);
             _refuse("WrongReveals", _anyone(), address(market), abi.encodeWithSelector(wrong, t.id), error_);
@@ -136,22 +129,12 @@ abstract contract MarketRefusals is MoneyMoves {
 
     function _refuseSolver(TaskGhost storage t, TaskView memory v) private {
         if (v.phase != TaskPhase.RUNNING) return;
-        bytes32[] memory none = new bytes32[](0);
         bytes memory error_ = abi.encodeWithSelector(IMarket.NotSolver.selector, pauper, v.solver);
-        _refuse("NotSolver", pauper, address(market), _submission(t, v), error_);
+        _refuse("NotSolver", pauper, address(market), _submission(t, v, NOWHERE), error_);
         uint64 most = P.SEGMENTS + 1;
         error_ = abi.encodeWithSelector(IMarket.ReportOutOfRange.selector, v.reportedSize + 1, most, most + 1);
-        bytes memory move = abi.encodeCall(IMarket.report, (t.id, most + 1, 0, none));
+        bytes memory move = abi.encodeCall(IMarket.report, (t.id, most + 1, 0, new bytes32[](0)));
         _refuse("ReportOutOfRange", v.solver, address(market), move, error_);
-        if (v.reportedSize != 0) return;
-        // A result that is not the log's last leaf.
-        bytes32[] memory log = TestTree.leaves(runs.logLeaves(t.run));
-        (bytes32 root, bytes32[] memory last) = (TestTree.root(log), TestTree.inclusion(log, P.SEGMENTS));
-        move = abi.encodeCall(IMarket.submit, (t.id, root, NOWHERE, none, TestTree.inclusion(log, 0), last));
-        bytes32 leaf = MerklePlain.leafHash(abi.encodePacked(NOWHERE));
-        bytes32 got = MerklePlain.rootFromInclusion(leaf, P.SEGMENTS, P.SEGMENTS + 1, last);
-        error_ = abi.encodeWithSelector(Merkle.RootMismatch.selector, root, got);
-        _refuse("RootMismatch of a result", v.solver, address(market), move, error_);
     }
 
     function _refuseClaim(TaskGhost storage t) private {
@@ -183,13 +166,9 @@ abstract contract MarketRefusals is MoneyMoves {
         bytes memory error_ = abi.encodeWithSelector(IVerification.NotDrawn.selector, id, pauper);
         _refuse("NotDrawn", pauper, address(claims), abi.encodeCall(IVerification.attest, (id)), error_);
         bytes memory draw = abi.encodeCall(IVerification.draw, (id));
-        uint256 block_ = vm.getBlockNumber();
         if (v.drawn) {
             error_ = abi.encodeWithSelector(IVerification.AlreadyDrawn.selector, id);
             _refuse("AlreadyDrawn", _anyone(), address(claims), draw, error_);
-        } else if (block_ <= v.targetBlock) {
-            error_ = abi.encodeWithSelector(IVerification.DrawTooEarly.selector, v.targetBlock, block_);
-            _refuse("DrawTooEarly", _anyone(), address(claims), draw, error_);
         }
         for (uint256 i = 0; i < v.verifiers.length; ++i) {
             if (!attested[keccak256(abi.encode(id, v.verifiers[i]))]) continue;
