@@ -127,9 +127,7 @@ def _load_kept(folder: Path, terms: Terms) -> Task | None:
 
 def fetch_tensors(store: Store, root: bytes, specs: Sequence[TensorSpec]) -> list[Tensor]:
     """The tensors below a state or data root. ContentMissing, ContentWrong."""
-    leaves = store.get_leaves(root)
-    if len(leaves) != len(specs):
-        raise ContentWrong(f"{len(leaves)} tensors below {root.hex()}, expected {len(specs)}")
+    leaves = store.get_leaves(root, count=len(specs))
     tensors = []
     for leaf, spec in zip(leaves, specs, strict=True):
         stored = store.get_tensor(leaf, spec.nbytes)

@@ -23,10 +23,9 @@ class StoreServed:
     def leaves(self, root: bytes, size: int) -> Sequence[bytes] | None:
         """Leaves of the tree with this root; None if they are not served."""
         try:
-            leaves = self._store.get_leaves(root)
+            return self._store.get_leaves(root, count=size)
         except (ContentMissing, ContentWrong):
             return None
-        return leaves if len(leaves) == size else None
 
     def tensor(self, root: bytes, nbytes: int) -> bytes | None:
         """Stored bytes of the tensor with this root; None if they are not served."""

@@ -84,10 +84,16 @@ def wanted_blob(name: bytes, most_bytes: int) -> Wanted[bytes]:
     return Wanted(BLOB, name, most_bytes, decode)
 
 
-def wanted_leaves(root: bytes, most_bytes: int) -> Wanted[list[bytes]]:
-    """The leaves of a tree, in at most ``most_bytes``."""
+def wanted_leaves(root: bytes, most_bytes: int, count: int | None = None) -> Wanted[list[bytes]]:
+    """The leaves of a tree, in at most ``most_bytes``; exactly ``count`` of them, if that is known.
+
+    Tiny leaves take ten times their bytes in memory: who knows the number should say it.
+    """
 
     def decode(data: bytes) -> list[bytes]:
+        stated = int.from_bytes(data[:4], "big")
+        if count is not None and stated != count:
+            raise ContentWrong(f"leaves {root.hex()} are {stated}, expected {count}")
         leaves = split_leaves(data)
         _check(LEAVES, root, root_of_leaves(leaves))
         return leaves

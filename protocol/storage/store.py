@@ -43,8 +43,15 @@ class Store(Protocol):
     def put_leaves(self, leaves: Sequence[bytes]) -> bytes:
         """Store the leaf values of a Merkle tree; its root. StoreUnusable."""
 
-    def get_leaves(self, root: bytes, max_bytes: int = MAX_LEAVES_BYTES) -> list[bytes]:
-        """The leaf values of the tree with this root. ContentMissing, ContentWrong."""
+    def get_leaves(
+        self, root: bytes, max_bytes: int = MAX_LEAVES_BYTES, *, count: int | None = None
+    ) -> list[bytes]:
+        """The leaf values of the tree with this root, ``count`` of them if that is known.
+
+        Raises:
+            ContentMissing: they are not to be had.
+            ContentWrong: what is there is something else.
+        """
 
     def put_tensor(self, stored: bytes) -> bytes:
         """Store a tensor's little-endian bytes; its tensor root. StoreUnusable."""
@@ -95,9 +102,16 @@ class ObjectStore(ABC):
         self.write(LEAVES, root, pack_leaves(leaves))
         return root
 
-    def get_leaves(self, root: bytes, max_bytes: int = MAX_LEAVES_BYTES) -> list[bytes]:
-        """The leaf values of the tree with this root. ContentMissing, ContentWrong."""
-        return self.find(wanted_leaves(root, max_bytes))
+    def get_leaves(
+        self, root: bytes, max_bytes: int = MAX_LEAVES_BYTES, *, count: int | None = None
+    ) -> list[bytes]:
+        """The leaf values of the tree with this root, ``count`` of them if that is known.
+
+        Raises:
+            ContentMissing: they are not to be had.
+            ContentWrong: what is there is something else.
+        """
+        return self.find(wanted_leaves(root, max_bytes, count))
 
     def put_tensor(self, stored: bytes) -> bytes:
         """Store a tensor's little-endian bytes; its tensor root. StoreUnusable."""

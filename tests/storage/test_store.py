@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from protocol.merkle import root_of_leaves, tensor_root
-from protocol.storage import ContentMissing, ContentStore, ContentWrong
+from protocol.storage import ContentMissing, ContentStore, ContentWrong, objects
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -69,6 +69,16 @@ def test_object_larger_than_asked_for_is_refused(store) -> None:
     name = store.put(bytes(1000))
     with pytest.raises(ContentWrong, match="larger than the 999 bytes"):
         store.get(name, 999)
+
+
+def test_other_number_of_leaves_than_is_known_is_refused(store, monkeypatch) -> None:
+    root = store.put_leaves([b"a", b"b"])
+    assert store.get_leaves(root, count=2) == [b"a", b"b"]
+    # Before they are split: a million tiny leaves take ten times their bytes.
+    monkeypatch.delattr(objects, "split_leaves")
+    for count in (1, 3, 0):
+        with pytest.raises(ContentWrong, match=f"are 2, expected {count}"):
+            store.get_leaves(root, count=count)
 
 
 def test_names_cannot_leave_the_store(store) -> None:
