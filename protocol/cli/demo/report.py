@@ -7,33 +7,11 @@ from typing import Any
 
 from protocol.agents.reader import DisputeRecord, Reader
 from protocol.agents.sender import Ledger
-from protocol.dispute.place import Word, kind_text, term_text, word_of
+from protocol.cli.verdict import Model, Place, find_place
 from protocol.dispute.state import DisputeState
-from protocol.dispute.ulp import distance
-from protocol.kernels.reference.evaluator import unravel
-from protocol.program.isa import DType
 from protocol.training.task import Task
 
 JUDGING = ("judgeArithmetic", "judgeLoad", "answerBinding")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a dispute ended. What it did not narrow down is None."""
-
-    decided_by: str
-    segment: int | None = None
-    step: int | None = None
-    node: int | None = None
-    origin: str | None = None
-    binding: int | None = None
-    tensor: str | None = None
-    element: list[int] | None = None
-    term: str | None = None
-    kind: str | None = None
-    solver_word: Word | None = None
-    chain_word: Word | None = None
-    ulp: int | None = None
 
 
 @dataclass(frozen=True)
@@ -112,56 +90,5 @@ def report_dispute(
             {"function": entry.function, "sender": entry.sender, "gas": entry.gas}
             for entry in mined
         ],
-        place=find_place(reader, task, record),
+        place=find_place(reader, Model(task.manifest, task.program), record),
     )
-
-
-def find_place(reader: Reader, task: Task, record: DisputeRecord) -> Place:
-    """Where the dispute stands or ended, in the words of the model."""
-    position = reader.position(record.dispute_id)
-    names = record.seen
-    pointed: dict[str, Any] = {"segment": position.segment or None}
-    if names & {"StepPointed", "TracePosted"} or position.trace_root != bytes(32):
-        pointed["step"] = position.step
-    if "BindingPointed" in names:
-        pointed["binding"] = position.binding
-        pointed["tensor"] = task.manifest.state[position.binding].name
-    if names & {"NodePointed", "ElementPointed"}:
-        node = task.program.nodes[position.node]
-        pointed["node"] = position.node
-        pointed["origin"] = task.manifest.origins[position.node]
-        if "ElementPointed" in names:
-            pointed["element"] = unravel(position.element, node.shape)
-        if "TermPointed" in names:
-            pointed["term"] = term_text(position.term, node)
-            pointed["kind"] = kind_text(position.kind, node, task.manifest)
-    if record.judged:
-        return Place(**pointed, **_judged(record.judged, task, position.node))
-    if record.closed in (DisputeState.CHALLENGER_WON, DisputeState.SOLVER_WON):
-        return Place(decided_by=f"the clock, in {record.last_state.name}", **pointed)
-    return Place(decided_by="nothing yet", **pointed)
-
-
-def _judged(judged: dict[str, Any], task: Task, index: int) -> dict[str, Any]:
-    """The solver's word and the chain's."""
-    if judged["judged"] == "BindingJudged":
-        return {
-            "decided_by": "opening both sides of the binding",
-            "solver_word": Word(f"0x{judged['postLeaf'].hex()}", "tensor root"),
-            "chain_word": Word(f"0x{judged['sourceLeaf'].hex()}", "tensor root"),
-        }
-    node = task.program.nodes[index]
-    if judged["judged"] == "ArithmeticJudged":
-        chain, dtype = judged["computed"], node.dtype
-        how = "executing one term on chain"
-    else:
-        chain = judged["stored"]
-        dtype = node.operands[node.loads[judged["load"]].operand].dtype
-        how = "opening one loaded element on chain"
-    claimed = judged["claimed"]
-    return {
-        "decided_by": how,
-        "solver_word": word_of(claimed, dtype),
-        "chain_word": word_of(chain, dtype),
-        "ulp": distance(claimed, chain) if dtype is DType.F32 else None,
-    }
