@@ -64,7 +64,8 @@ def adorn(command: Any) -> None:
         for child in command.commands.values():
             adorn(child)
         return
-    command.params.extend(_common_options())
+    # First, and eager: what is wrong with other flags is told as the file and --json say.
+    command.params[:0] = _common_options()
     for option in command.params:
         if not isinstance(option, TyperOption):
             continue

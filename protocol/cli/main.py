@@ -15,6 +15,7 @@ told here. Exit codes are those of `errors.Code`.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
@@ -78,8 +79,8 @@ def _root(
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; every error has been told on stderr."""
     # Errors can come before the flags are parsed; afterwards the flags themselves set these.
-    reporting.as_json = "--json" in arguments
-    reporting.debug = "--debug" in arguments
+    reporting.as_json = _is_asked("json", arguments)
+    reporting.debug = _is_asked("debug", arguments)
     command: Any = typer.main.get_command(root)
     try:
         code = command.main(list(arguments), prog_name="pinpoint", standalone_mode=False)
@@ -93,6 +94,11 @@ def run(arguments: Sequence[str]) -> int:
         return int(report(KeyboardInterrupt()))
     # Outside its standalone mode typer returns the code of an exit, else what the command returns.
     return code if isinstance(code, int) else int(Code.OK)
+
+
+def _is_asked(flag: str, arguments: Sequence[str]) -> bool:
+    variable = os.environ.get(f"PINPOINT_{flag.upper()}", "")
+    return f"--{flag}" in arguments or variable.lower() in ("1", "true", "yes", "on")
 
 
 def app(arguments: Sequence[str] | None = None) -> NoReturn:

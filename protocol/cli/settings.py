@@ -136,7 +136,10 @@ ReadStoreOption = Annotated[
     ),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print results and errors as JSON.", callback=_note_json)
+    bool,
+    typer.Option(
+        "--json", help="Print results and errors as JSON.", callback=_note_json, is_eager=True
+    ),
 ]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done, and send nothing.")

@@ -165,6 +165,22 @@ def test_errors_are_json_where_results_are(pinpoint, flags, env) -> None:
     assert {"what", "why", "todo", "read", "kind"} < set(error)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "env", "text"),
+    [
+        (["wallet", "complete-unbond"], {"PINPOINT_JSON": "1", "PINPOINT_CONFIRMATIONS": "x"}, ""),
+        (["wallet", "complete-unbond"], {"PINPOINT_CONFIRMATIONS": "x"}, "json = true"),
+        (["wallet", "list", "--wrong"], {"PINPOINT_JSON": "1"}, ""),
+        (["walet"], {"PINPOINT_JSON": "1"}, ""),
+        (["wallet", "list", "--wrong", "--json"], {}, ""),
+    ],
+)
+def test_wrong_usage_is_told_as_json_where_results_are(pinpoint, arguments, env, text) -> None:
+    Path("pinpoint.toml").write_text(text)
+    done = pinpoint(*arguments, env=env)
+    assert (done.code, done.error["code"]) == (2, 2)
+
+
 def test_debug_shows_the_traceback_and_only_then(pinpoint) -> None:
     command = ("wallet", "address", "--keystore", "none.json")
     assert "Traceback" not in pinpoint(*command).stderr

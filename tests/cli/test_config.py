@@ -11,6 +11,8 @@ from typer.main import get_command
 from protocol.chain.urls import redact_url
 from protocol.cli.config import defaults_for, split_commas
 
+DEFAULT = "~/.pinpoint/keys/wallet.json"
+
 
 def setting(result, key: str) -> tuple[object, str]:
     (row,) = [row for row in result.json if row["setting"] == key]
@@ -18,42 +20,47 @@ def setting(result, key: str) -> tuple[object, str]:
 
 
 def test_precedence_is_flag_then_environment_then_file_then_default(pinpoint) -> None:
-    show = ("config", "show", "dispute", "show")
-    assert setting(pinpoint(*show, env={"PINPOINT_JSON": "1"}), "player") == (None, "default")
-    Path("pinpoint.toml").write_text('player = "from-file"\n')
+    show = ("config", "show", "wallet", "list")
+    assert setting(pinpoint(*show, env={"PINPOINT_JSON": "1"}), "keystore") == (DEFAULT, "default")
+    Path("pinpoint.toml").write_text('keystore = "from-file"\n')
     env = {"PINPOINT_JSON": "1"}
-    assert setting(pinpoint(*show, env=env), "player") == ("from-file", "file pinpoint.toml")
-    env["PINPOINT_PLAYER"] = "from-env"
-    assert setting(pinpoint(*show, env=env), "player") == (
+    assert setting(pinpoint(*show, env=env), "keystore") == ("from-file", "file pinpoint.toml")
+    env["PINPOINT_KEYSTORE"] = "from-env"
+    assert setting(pinpoint(*show, env=env), "keystore") == (
         "from-env",
-        "environment PINPOINT_PLAYER",
+        "environment PINPOINT_KEYSTORE",
     )
-    shown = pinpoint(*show, "--player", "from-flag", env=env)
-    assert setting(shown, "player") == ("from-flag", "flag")
+    shown = pinpoint(*show, "--keystore", "from-flag", env=env)
+    assert setting(shown, "keystore") == ("from-flag", "flag")
 
 
 def test_commands_get_what_config_show_says(pinpoint, tmp_path) -> None:
     """The error of the command names the value that it has got."""
-    (tmp_path / "pinpoint.toml").write_text('record = "file.json"\n')
+    (tmp_path / "pinpoint.toml").write_text('keystore = "file.json"\n')
     cases = [
         ([], {}, "file.json"),
-        ([], {"PINPOINT_RECORD": "env.json"}, "env.json"),
-        (["--record", "flag.json"], {"PINPOINT_RECORD": "env.json"}, "flag.json"),
+        ([], {"PINPOINT_KEYSTORE": "env.json"}, "env.json"),
+        (["--keystore", "flag.json"], {"PINPOINT_KEYSTORE": "env.json"}, "flag.json"),
     ]
     for flags, env, expected in cases:
-        done = pinpoint("task", "show", *flags, env=env)
-        assert done.code == 2
-        assert f"cannot read {expected}" in done.stderr
+        done = pinpoint("wallet", "address", *flags, env=env)
+        assert done.code == 5
+        assert f"cannot read the keystore {expected}" in done.stderr
 
 
 def test_nearest_table_counts(pinpoint) -> None:
     Path("pinpoint.toml").write_text(
-        'record = "top"\njson = true\n[task]\nrecord = "group"\n[task.show]\nrecord = "command"\n'
+        'json = true\nkeystore = "top"\n'
+        '[wallet]\nkeystore = "group"\n'
+        '[wallet.address]\nkeystore = "command"\n'
     )
-    shown = pinpoint("config", "show", "task", "show")
-    assert setting(shown, "record") == ("command", "file pinpoint.toml [task.show]")
-    shown = pinpoint("config", "show", "dispute", "show")
-    assert setting(shown, "record") == ("top", "file pinpoint.toml")
+    for command, value, table in (
+        (("wallet", "address"), "command", " [wallet.address]"),
+        (("wallet", "list"), "group", " [wallet]"),
+        (("solver", "run"), "top", ""),
+    ):
+        shown = pinpoint("config", "show", *command)
+        assert setting(shown, "keystore") == (value, f"file pinpoint.toml{table}")
 
 
 def test_flags_with_the_name_of_a_command_can_be_set() -> None:
@@ -76,39 +83,41 @@ def make_app() -> typer.Typer:
 
 
 def test_named_file_counts_instead_of_the_usual_places(pinpoint) -> None:
-    Path("pinpoint.toml").write_text('player = "here"\n')
-    Path("other.toml").write_text('player = "other"\n')
-    show = ("config", "show", "task", "show", "--json")
-    assert setting(pinpoint(*show, "--config", "other.toml"), "player")[0] == "other"
+    Path("pinpoint.toml").write_text('keystore = "here"\n')
+    Path("other.toml").write_text('keystore = "other"\n')
+    show = ("config", "show", "wallet", "address", "--json")
+    assert setting(pinpoint(*show, "--config", "other.toml"), "keystore")[0] == "other"
     env = {"PINPOINT_CONFIG": "other.toml"}
-    assert setting(pinpoint(*show, env=env), "player")[0] == "other"
-    assert setting(pinpoint(*show), "player")[0] == "here"
+    assert setting(pinpoint(*show, env=env), "keystore")[0] == "other"
+    assert setting(pinpoint(*show), "keystore")[0] == "here"
 
 
 def test_file_in_the_home_folder_counts_last(pinpoint, tmp_path) -> None:
     folder = tmp_path / "home/.config/pinpoint"
     folder.mkdir(parents=True)
-    (folder / "pinpoint.toml").write_text('player = "home"\n')
-    shown = pinpoint("config", "show", "task", "show", "--json")
-    assert setting(shown, "player") == ("home", f"file {folder / 'pinpoint.toml'}")
+    (folder / "pinpoint.toml").write_text('keystore = "home"\n')
+    shown = pinpoint("config", "show", "wallet", "address", "--json")
+    assert setting(shown, "keystore") == ("home", f"file {folder / 'pinpoint.toml'}")
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("plaier = 1", ["unknown setting 'plaier' in pinpoint.toml", "'player'"]),
+        ("keystor = 1", ["unknown setting 'keystor' in pinpoint.toml", "'keystore'"]),
         ("max_fee_gwei = 1", ["unknown setting 'max_fee_gwei'", "'max-fee-gwei'"]),
         ("[wallett]\nrpc = 'x'", ["unknown table 'wallett'", "'wallet'"]),
-        ("[task.show]\nrpc = 'x'", ["unknown setting 'rpc' in [task.show]"]),
-        ("[task.show.deeper]\nrpc = 'x'", ["unknown table 'deeper' in [task.show]"]),
+        ("[wallet.new]\nrpc = 'x'", ["unknown setting 'rpc' in [wallet.new]"]),
+        ("[wallet.new.deeper]\nrpc = 'x'", ["unknown table 'deeper' in [wallet.new]"]),
         ("config = 'x'", ["unknown setting 'config'"]),
-        ("player = ", ["cannot read the settings file pinpoint.toml"]),
+        ("keystore = ", ["cannot read the settings file pinpoint.toml"]),
+        ('confirmations = "many"\n[wallet]\nhome = {a = 1}', ["unknown table 'home' in [wallet]"]),
+        ("\xff\xfe", ["cannot read the settings file pinpoint.toml"]),
         ("completion = 3", ["unknown setting 'completion'"]),
     ],
 )
 def test_unusable_file_is_refused_with_its_name_and_the_nearest_key(pinpoint, text, says) -> None:
     Path("pinpoint.toml").write_text(text)
-    done = pinpoint("task", "show")
+    done = pinpoint("wallet", "address")
     assert done.code == 2
     assert done.stdout == ""
     for part in says:
@@ -116,7 +125,7 @@ def test_unusable_file_is_refused_with_its_name_and_the_nearest_key(pinpoint, te
 
 
 def test_missing_named_file_is_refused(pinpoint) -> None:
-    done = pinpoint("task", "show", "--config", "none.toml")
+    done = pinpoint("wallet", "address", "--config", "none.toml")
     assert done.code == 2
     assert "cannot read the settings file none.toml" in done.stderr
 
@@ -124,13 +133,17 @@ def test_missing_named_file_is_refused(pinpoint) -> None:
 @pytest.mark.parametrize(
     ("env", "text", "origin"),
     [
-        ({"PINPOINT_MOVE": "many"}, "", "'many' comes from the environment variable PINPOINT_MOVE"),
-        ({}, 'move = "many"', "'many' comes from the settings file pinpoint.toml"),
+        (
+            {"PINPOINT_CONFIRMATIONS": "many"},
+            "",
+            "'many' comes from the environment variable PINPOINT_CONFIRMATIONS",
+        ),
+        ({}, 'confirmations = "many"', "'many' comes from the settings file pinpoint.toml"),
     ],
 )
 def test_wrong_value_is_refused_with_its_origin(pinpoint, env, text, origin) -> None:
     Path("pinpoint.toml").write_text(text)
-    done = pinpoint("dispute", "show", env=env)
+    done = pinpoint("wallet", "complete-unbond", env=env)
     assert done.code == 2
     assert origin in done.stderr
 
@@ -152,7 +165,7 @@ def test_lists_come_repeated_or_separated_by_commas_or_as_lists(pinpoint) -> Non
 
 def test_config_show_of_everything_lists_each_command_with_its_settings(pinpoint) -> None:
     commands = {row["command"] for row in pinpoint("config", "show", "--json").json}
-    assert {"demo", "task show", "dispute show", "wallet new", "config show"} <= commands
+    assert {"demo", "wallet list", "wallet new", "config show"} <= commands
 
 
 def test_config_show_hides_credentials_in_urls(pinpoint) -> None:
