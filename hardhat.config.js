@@ -15,7 +15,7 @@ const compiler = {
 // hold, take the compiler's quick way, unless a library is too deep for it; `SOLIDITY_SUITES=production` compiles all
 // of them as for production too.
 const quick = { ...compiler, settings: { evmVersion: "prague", optimizer: { enabled: true, runs: 1 } } };
-const deep = ["fuzz/FoldTerm.t.sol", "fuzz/NodeCodec.t.sol"];
+const deep = ["fuzz/FoldTerm.t.sol", "fuzz/NodeCaps.t.sol", "fuzz/NodeCodec.t.sol"];
 const suites = readdirSync(new URL("tests/solidity", import.meta.url), { recursive: true })
   .filter((name) => name.endsWith(".sol") && !deep.includes(name))
   .map((name) => [`tests/solidity/${name}`, quick]);
