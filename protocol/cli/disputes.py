@@ -51,9 +51,9 @@ def dispute_row(live: Live, dispute_id: bytes) -> dict[str, Any]:
         "solver": reader.book.solvers[record.claim_id],
         "opener": record.opener,
         "segment": position.segment or None,
-        "state": position.state,
+        "state": position.state.name,
         "moves": position.turn,
-        "side": None if side is Side.NONE else side,
+        "side": None if side is Side.NONE else side.name.lower(),
         "deadline": None if side is Side.NONE else deadline,
         "left_s": None if side is Side.NONE else deadline - reader.now(),
         "solver_left_s": solver_left,
@@ -73,9 +73,9 @@ def print_disputes(rows: list[dict[str, Any]]) -> None:
                 short_id(row["opener"]),
                 short_id(row["solver"]),
                 row["segment"] or "-",
-                row["state"].name,
+                row["state"],
                 row["moves"],
-                "-" if row["side"] is None else row["side"].name.lower(),
+                row["side"] or "-",
                 left_text(row["left_s"]),
             )
             for row in rows
@@ -96,7 +96,7 @@ def dispute_json(live: Live, dispute_id: bytes, read_stores: Sequence[str]) -> d
         row = dispute_row(live, dispute_id)
         record = reader.book.disputes[dispute_id]
         model, problem = _model(live, row["task_id"], read_stores)
-        moves = Moves(live).of(dispute_id, record.claim_id, record.opener)
+        moves = Moves(live).of(record, reader.block_number())
         judged = [move.gas for move in moves if move.function in JUDGING]
         return {
             **row,
@@ -129,7 +129,7 @@ def print_dispute(shown: dict[str, Any], move: int | None) -> None:
         return
     if shown["side"] is not None:
         print_line(
-            f"  {shown['state'].name}: the {shown['side'].name.lower()} must move, at the latest "
+            f"  {shown['state']}: the {shown['side']} must move, at the latest "
             f"{left_text(shown['left_s'])} ({shown['deadline']})"
         )
     print_line(
@@ -155,8 +155,8 @@ def move_json(move: Move) -> dict[str, Any]:
         "block": move.block,
         "time": move.time,
         "transaction": move.transaction,
-        "state": move.state,
-        "side": None if move.side is Side.NONE else move.side,
+        "state": None if move.state is None else move.state.name,
+        "side": None if move.side is Side.NONE else move.side.name.lower(),
         "deadline": move.deadline or None,
     }
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hexbytes import HexBytes
     from web3.types import LogReceipt
 
+    from protocol.agents.reader import DisputeRecord
     from protocol.cli.live import Live
 
 REMEMBERED_BLOCKS: Final = 128
@@ -61,12 +62,12 @@ class Moves:
         self._contract = live.deployment.dispute
         self._times: dict[int, int] = {}
 
-    def of(self, dispute_id: bytes, claim_id: bytes, opener: str) -> list[Move]:
-        """All moves of a dispute, its commitment first."""
-        last = int(self._w3.eth.block_number)
+    def of(self, record: DisputeRecord, last: int) -> list[Move]:
+        """All moves of a dispute up to a block, its commitment first."""
+        dispute_id = record.dispute_id
         logs = list(self._logs(self._live.first_block, last, [None, _topic(dispute_id)]))
         committed = HexStr(self._contract.events.OpeningCommitted().topic)
-        topics: list[HexStr | None] = [committed, _topic(claim_id), _topic(opener)]
+        topics: list[HexStr | None] = [committed, _topic(record.claim_id), _topic(record.opener)]
         logs += [
             log
             for log in self._logs(self._live.first_block, last, topics)
@@ -154,6 +155,11 @@ class Follower:
         self._first = live.first_block
         self._last, self._hash = self._head()
         self._told: set[tuple[bytes, bytes, int]] = set()
+
+    @property
+    def block(self) -> int:
+        """Number of the latest block that was seen."""
+        return self._last
 
     def news(self) -> tuple[list[Move], bool]:
         """Moves since the last call, and whether blocks were replaced meanwhile."""

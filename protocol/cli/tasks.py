@@ -65,7 +65,7 @@ def _row(live: Live, task_id: bytes) -> dict[str, Any]:
         "task_id": task_id,
         "uri": uri,
         "requester": task.requester,
-        "phase": task.phase,
+        "phase": task.phase.name,
         "round": task.round,
         "steps": terms.steps,
         "max_reward": terms.max_reward,
@@ -139,6 +139,8 @@ def _deadlines(task: TaskView, now: int) -> list[dict[str, Any]]:
         "submission ends": task.run_end,
         "reopening ends": task.reopen_end,
     }
+    if task.phase in (TaskPhase.FINALISED, TaskPhase.REFUNDED):
+        return []
     return [{"what": what, "at": at, "left_s": at - now} for what, at in ends.items() if at]
 
 
@@ -163,7 +165,7 @@ def task_json(live: Live, task_id: bytes, statement: Statement) -> dict[str, Any
             "task_id": task_id,
             "uri": uri,
             "requester": task.requester,
-            "phase": task.phase,
+            "phase": task.phase.name,
             "round": task.round,
             "block": reader.block_number(),
             "time": now,
@@ -191,7 +193,7 @@ def _claim_json(live: Live, claim_id: bytes) -> dict[str, Any]:
     window_end, reveal_end = book.windows[claim_id]
     return {
         "claim_id": claim_id,
-        "phase": claim.phase,
+        "phase": claim.phase.name,
         "round": claim.round,
         "solver": facts.solver,
         "log_root": facts.log_root,
@@ -246,7 +248,7 @@ def print_task(shown: dict[str, Any], statement: Statement) -> None:
     print_fields(
         {
             "uri": shown["uri"],
-            "phase": f"{shown['phase'].name}, round {shown['round']}",
+            "phase": f"{shown['phase']}, round {shown['round']}",
             "next": f"{what} {left_text(left)}".removesuffix(" -"),
             "steps": f"{terms['steps']}, a checkpoint every {terms['interval']}: "
             f"{terms['segments']} segments; {terms['node_count']} nodes, "
@@ -281,7 +283,7 @@ def _print_claim(claim: dict[str, Any]) -> None:
     ends = (("challenges end", "window"), ("openings end", "reveal"))
     print_fields(
         {
-            "phase": f"{claim['phase'].name}, round {claim['round']}",
+            "phase": f"{claim['phase']}, round {claim['round']}",
             "solver": claim["solver"],
             "log root": show_id(claim["log_root"]),
             "result root": show_id(claim["result_root"]),
@@ -300,9 +302,9 @@ def _print_claim(claim: dict[str, Any]) -> None:
         state += ", fee collected" if verifier["fee_collected"] else ""
         print_line(f"  drawn: {verifier['account']} for {verifier['segments']}, {state}")
     for row in claim["disputes"]:
-        end = row["state"].name
+        end = row["state"]
         if row["side"] is not None:
-            end += f", {row['side'].name.lower()} on the clock {left_text(row['left_s'])}"
+            end += f", {row['side']} on the clock {left_text(row['left_s'])}"
         print_line(
             f"  dispute {short_id(row['dispute_id'])} by {short_id(row['opener'])}, segment "
             f"{row['segment'] or '-'}: {end}; left: solver {row['solver_left_s']} s, opener "

@@ -47,7 +47,7 @@ def follow(
     told: set[tuple[bytes, int]] = set()
     if dispute_id is not None:
         record = live.reader.book.disputes[dispute_id]
-        for move in Moves(live).of(dispute_id, record.claim_id, record.opener):
+        for move in Moves(live).of(record, follower.block):
             told.add((move.transaction, move.block))
             yield move
             if move.state is not None and is_final(move.state):
