@@ -200,6 +200,10 @@ class Telemetry:
         class Server(ThreadingWSGIServer):
             address_family = family
 
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """Log a client that went away; it is no news."""
+                log.debug("request of %s failed", client_address, exc_info=True)
+
         self._server = make_server(str(address[0]), port, self._answer, Server, _Handler)
         if not ip_address(str(address[0])).is_loopback:
             log.warning("telemetry is readable by everybody who reaches %s", self._url())

@@ -214,6 +214,14 @@ def _files(error: OSError) -> UserError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         todo = "free space on that disk, then run it again: nothing that was committed is lost"
         return UserError("the disk is full", reason, todo, f"{ERRORS_PAGE}#disk")
+    if error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
+        return UserError(
+            "cannot listen for requests",
+            reason,
+            "name another HOST:PORT; port 0 takes a free one. Does the same agent run already?",
+            INPUT_PAGE,
+            Code.USAGE,
+        )
     if error.filename is None:
         return UserError(
             "the operating system refused a request",

@@ -171,3 +171,25 @@ def test_stop_frees_the_port_and_serving_twice_is_refused(telemetry) -> None:
     assert telemetry.serve(port=port) == url
     with pytest.raises(OSError, match=r"[Aa]ddress"):
         Telemetry("verifier").serve(port=port)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x00\xff\xfe\r\n\r\n",
+        b"GET /metrics\r\n\r\n",
+        b"GET " + b"/" * 100_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
+        b"GET /../../etc/passwd HTTP/1.1\r\n\r\n",
+        b"GET /metrics?name[]=%00%ff HTTP/1.1\r\nAccept: \xff\r\n\r\n",
+    ],
+)
+def test_malformed_requests_do_not_end_the_endpoint(telemetry, request_bytes) -> None:
+    url = telemetry.serve()
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as client:
+        client.sendall(request_bytes)
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(65536):
+            pass
+    assert requests.get(f"{url}/healthz", timeout=5).status_code == 200

@@ -51,6 +51,7 @@ def test_render_of_an_error_has_its_four_parts_in_order() -> None:
         (StoreUnusable(28, "full"), 4),
         (KeysError("a", "b", "c"), 5),
         (FileNotFoundError(2, "No such file", "x"), 2),
+        (OSError(98, "Address already in use"), 2),
         (OSError(28, "No space left on device", "x"), 1),
         (KeyboardInterrupt(), 130),
         (RuntimeError("never thought of"), 1),
