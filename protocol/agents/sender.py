@@ -20,6 +20,8 @@ __all__ = ["AlreadyPending", "Ledger", "QueuedSender", "Sender", "Transaction"]
 URGENT = {"revealBid", "assign", "submit", "attest"}
 """Functions outside disputes whose deadline costs money."""
 
+SELECTOR_BYTES = 4
+
 
 @dataclass(frozen=True)
 class Transaction:
@@ -89,6 +91,14 @@ class Sender:
         arguments = move.arguments() if opening else (dispute_id, *move.arguments())
         self._send("dispute", self._deployment.dispute, move.function, arguments, dispute_id)
 
+    def is_underway(self, function: str, subject: bytes) -> bool:
+        """Whether a call of ``function`` about ``subject``, its first argument, is not mined yet.
+
+        Never here, where each call is waited for.
+        """
+        del function, subject
+        return False
+
     def deposit(self, amount: int) -> None:
         """Move ``amount`` token wei from the account into its vault credit."""
         self.token("approve", self._deployment.vault.address, amount)
@@ -136,6 +146,13 @@ class QueuedSender(Sender):
     def __init__(self, deployment: Deployment, outbox: Outbox, name: str) -> None:
         super().__init__(deployment, outbox.account, name, Ledger())
         self._outbox = outbox
+
+    def is_underway(self, function: str, subject: bytes) -> bool:
+        """Whether such a call is in the outbox and not mined yet."""
+        return any(
+            intent.label == function and intent.data[SELECTOR_BYTES:].startswith(subject)
+            for intent in self._outbox.pending
+        )
 
     def _send(
         self,

@@ -27,7 +27,7 @@ from protocol.agents.journal import Journal, SecondRootError
 from protocol.agents.moves import Moves
 from protocol.agents.reader import Reader
 from protocol.agents.runs import Run, new_root, submission
-from protocol.agents.sender import Sender
+from protocol.agents.sender import AlreadyPending, Sender
 from protocol.agents.served import Publisher
 from protocol.chain.errors import ChainError
 from protocol.chain.market import TaskView, Terms
@@ -114,6 +114,7 @@ class Solver:
         self._runs: dict[bytes, Run] = {}
         self._appraised: set[bytes] = set()  # tasks that it can do and defend
         self._submissions: dict[bytes, tuple[TaskView, tuple[Any, ...]]] = {}
+        self._reported: dict[bytes, tuple[int, int]] = {}  # task: log size, time of the last report
         self._looked_at: dict[bytes, int] = {}  # dispute: the deadline that it was looked at for
         self._long: list[Due] = []
 
@@ -181,8 +182,8 @@ class Solver:
         book, staked = self._reader.book, self._bids.tasks()
         for task_id in [t for t in self._runs if t not in staked]:
             self._runs.pop(task_id).checkpoints.close()
-        for task_id in [t for t in self._submissions if t not in staked]:
-            del self._submissions[task_id]
+            self._submissions.pop(task_id, None)
+            self._reported.pop(task_id, None)
         self._appraised.intersection_update(book.open_tasks)
         claims = book.claims_of.get(self.account, ())
         disputes = {d for c in claims for d in book.disputes_on.get(c, ())}
@@ -278,6 +279,8 @@ class Solver:
                 return True
         if done + 1 < segments:
             self._report(task_id, run, view)
+        elif self._is_report_on_its_way(task_id, view):
+            return False  # the submission proves that it grew out of the last report
         else:
             self._submit(task_id, run, view)
         return True
@@ -292,8 +295,10 @@ class Solver:
             steps += 1
             if self._stop is not None and self._stop():
                 return True
+            if steps == 1:  # each tick gets on
+                return False
             now = time.monotonic()
-            if steps > 1 and now - began >= self._slice_seconds:
+            if now - began >= self._slice_seconds:
                 return True
             if now - looked < LOOK_SECONDS:
                 return False
@@ -319,10 +324,21 @@ class Solver:
         trained, old = run.checkpoints.log, view.reported_size
         if not self._conduct.reports or trained.size <= old:
             return
+        if self._is_report_on_its_way(task_id, view):
+            return
+        if self._sender.is_underway("report", task_id):
+            return  # a second one would prove growth from where the first has ended that
         proof = trained.consistency_proof(old, trained.size) if old else []
         self._sender.market("report", task_id, trained.size, trained.root, proof)
+        self._reported[task_id] = trained.size, self._reader.now()
+
+    def _is_report_on_its_way(self, task_id: bytes, view: TaskView) -> bool:
+        size, sent_at = self._reported.get(task_id, (0, 0))
+        return view.reported_size < size and self._reader.now() < sent_at + RETRY_SECONDS
 
     def _submit(self, task_id: bytes, run: Run, view: TaskView) -> None:
+        if self._sender.is_underway("report", task_id):
+            raise AlreadyPending("the submission proves growth from a report that is on its way")
         # A submission that is on its way is sent again as it is, without serving all again.
         before, arguments = self._submissions.get(task_id, (None, ()))
         if before != view:
