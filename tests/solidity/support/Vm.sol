@@ -62,6 +62,7 @@ interface Vm {
     function toString(uint256 value) external pure returns (string memory);
     function toString(address value) external pure returns (string memory);
     function toString(bytes32 value) external pure returns (string memory);
+    function toString(bytes calldata value) external pure returns (string memory);
 
     // --- comparisons that print both values --------------------------------------------------------------------
     function assertEq(uint256 left, uint256 right) external pure;
