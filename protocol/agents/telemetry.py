@@ -75,6 +75,7 @@ class Telemetry:
         self._started = clock()
         self._progressed_at: float | None = None
         self._head_time_s: int | None = None
+        self._looked_at = self._started
         self._deadline_s: int | None = None
         self._last_error: str | None = None
         self._server: ThreadingWSGIServer | None = None
@@ -124,6 +125,7 @@ class Telemetry:
         """Note the latest block."""
         self._head.set(head.number)
         self._head_time_s = head.time_s
+        self._looked_at = self._clock()
 
     def became(self, outcome: Outcome) -> None:
         """Count a transaction that was mined, or lost its nonce to another one."""
@@ -200,7 +202,7 @@ class Telemetry:
         class Server(ThreadingWSGIServer):
             address_family = family
 
-            def handle_error(self, request: Any, client_address: Any) -> None:
+            def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
                 """Log a client that went away; it is no news."""
                 log.debug("request of %s failed", client_address, exc_info=True)
 
@@ -248,7 +250,11 @@ class Telemetry:
         return float("nan") if self._head_time_s is None else self._clock() - self._head_time_s
 
     def _left(self) -> float:
-        return float("inf") if self._deadline_s is None else self._deadline_s - self._clock()
+        if self._deadline_s is None:
+            return float("inf")
+        # Deadlines are in the chain's time, which may run ahead of this machine's: then it counts.
+        ahead = 0.0 if self._head_time_s is None else self._head_time_s - self._looked_at
+        return self._deadline_s - self._clock() - max(ahead, 0.0)
 
     def _progressed(self) -> float:
         return self._progressed_at or 0.0

@@ -124,6 +124,15 @@ def test_gauges_show_load_money_and_the_tightest_clock(telemetry, clock) -> None
     assert value(telemetry, "clock_left_seconds") == math.inf
 
 
+def test_clock_counts_in_chain_time_where_that_runs_ahead(telemetry, clock) -> None:
+    telemetry.must_act_by(int(clock.now) + 100)
+    telemetry.looked(Head(7, "0x", int(clock.now) + 30))
+    clock.now += 5
+    assert value(telemetry, "clock_left_seconds") == 65
+    telemetry.looked(Head(8, "0x", int(clock.now) - 12))
+    assert value(telemetry, "clock_left_seconds") == 95, "a block lags behind time by nature"
+
+
 def test_two_agents_in_one_process_do_not_share_metrics(telemetry) -> None:
     other = Telemetry("verifier")
     telemetry.live(tasks=3, claims=0, disputes=0)
