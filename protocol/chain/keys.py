@@ -183,7 +183,7 @@ def read_password(file: Path) -> str:
     try:
         with file.open() as stream:
             mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
-            if mode & 0o077:
+            if mode & _forbidden_mode(file):
                 raise KeysError(
                     f"refused the password file {file}",
                     f"its mode is {mode:04o}: others than its owner can read or write it",
@@ -204,6 +204,17 @@ def read_password(file: Path) -> str:
             "write the password into its first line",
         )
     return password[0]
+
+
+def _forbidden_mode(file: Path) -> int:
+    """Mode bits that a password file must not have.
+
+    systemd gives a service's user its credentials (``LoadCredential=``) by an access control list,
+    whose mask shows where the group's bits are: 0440, although no group can read them.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    is_credential = folder is not None and file.parent == Path(folder)
+    return 0o037 if is_credential else 0o077
 
 
 def ask_new_password(password_file: Path | None) -> str:

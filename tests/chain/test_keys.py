@@ -104,6 +104,28 @@ def test_password_file_without_a_password_is_refused(password_file, content) -> 
         read_password(password_file)
 
 
+@pytest.mark.parametrize(("mode", "is_taken"), [(0o400, True), (0o440, True), (0o444, False)])
+def test_password_file_of_systemd_may_show_the_mask_of_its_access_list(
+    password_file, monkeypatch, mode, is_taken
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(password_file.parent))
+    password_file.chmod(mode)
+    if is_taken:
+        assert read_password(password_file) == PASSWORD
+        return
+    with pytest.raises(KeysError, match=f"{mode:04o}"):
+        read_password(password_file)
+
+
+def test_password_file_beside_the_credentials_of_systemd_must_be_private(
+    password_file, monkeypatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(password_file.parent / "credentials"))
+    password_file.chmod(0o440)
+    with pytest.raises(KeysError, match="0440"):
+        read_password(password_file)
+
+
 def test_missing_password_file_and_missing_terminal_are_refused(tmp_path, monkeypatch) -> None:
     with pytest.raises(KeysError, match="No such file"):
         read_password(tmp_path / "none")
