@@ -95,10 +95,17 @@ class TransactionLog:
         path: the SQLite file, which an agent's journal may share; ``:memory:`` in tests.
         chain_id: of the chain.
         account: the sender.
+        read_only: look at the file of another process, which must be there, and change nothing.
     """
 
-    def __init__(self, path: Path | str, chain_id: int, account: str) -> None:
+    def __init__(
+        self, path: Path | str, chain_id: int, account: str, *, read_only: bool = False
+    ) -> None:
         self._scope = f"{chain_id}:{account.lower()}"
+        if read_only:
+            address = f"{Path(path).resolve().as_uri()}?mode=ro"
+            self._db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=30)
+            return
         if path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(str(path), isolation_level=None, timeout=30)
