@@ -26,7 +26,7 @@ AUDIT := .venv-audit/.stamp
 NODE := node_modules/.stamp
 NPM_CI := $(VENV)/bin/npm ci --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup native artifacts lint test test-all hardhat devnet demo gas bench slither clean
+.PHONY: help setup native artifacts lint test test-all hardhat devnet demo gas bench slither campaign clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -82,8 +82,9 @@ lint: $(FULL) ## ruff (lint and format) and mypy
 test: setup lint ## what a change must pass: lint, types, tests
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup -m "not slow"
 
-test-all: setup lint $(AUDIT) ## the same with the slow tests
+test-all: setup lint $(AUDIT) ## the same with the slow tests and the long campaign
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup
+	$(PY) scripts/campaign.py
 
 hardhat: $(NODE) ## compile the contracts with Hardhat too
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat compile
@@ -96,6 +97,9 @@ demo: native ## a task from posting to a convicted cheat, on an embedded chain
 
 gas: setup ## measure gas in real runs, print the table of docs/GAS.md and compare it
 	$(PY) scripts/gas_table.py --check
+
+campaign: setup ## the long campaign of random moves against the invariants, see docs/INVARIANTS.md
+	$(PY) scripts/campaign.py
 
 slither: setup $(AUDIT) ## analyse the contracts; every finding is answered in docs/SLITHER.md
 	$(PY) scripts/slither.py
