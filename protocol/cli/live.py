@@ -66,8 +66,8 @@ def find_id(text: str, known: Iterable[bytes], what: str) -> bytes:
     """
     digits = text.lower().removeprefix("0x")
     ids = list(known)
-    found = [each for each in ids if each.hex().startswith(digits)]
-    if len(found) == 1 and digits:
+    found = [each for each in ids if digits and each.hex().startswith(digits)]
+    if len(found) == 1:
         return found[0]
     if not found:
         raise UserError(

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from protocol.cli import live
 from protocol.cli.main import run
+from tests.cli.scene import Scene, play_conviction
 
 
 @dataclass(frozen=True)
@@ -62,3 +64,16 @@ def pinpoint(
 
     yield call
     logging.getLogger("protocol").handlers.clear()
+
+
+@pytest.fixture(scope="session")
+def convicted(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """A market in process in which a solver that lied by one ulp was convicted and all settled."""
+    return play_conviction(tmp_path_factory.mktemp("convicted"))
+
+
+@pytest.fixture
+def scene(convicted: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """The same, as the chain that `pinpoint` commands find."""
+    monkeypatch.setattr(live, "open_live", lambda _rpc, _file: convicted.live)
+    return convicted
