@@ -26,7 +26,7 @@ AUDIT := .venv-audit/.stamp
 NODE := node_modules/.stamp
 NPM_CI := $(VENV)/bin/npm ci --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup native artifacts lint test test-all hardhat devnet demo gas bench slither campaign clean
+.PHONY: help setup native artifacts lint test test-all hardhat solidity devnet demo gas bench slither campaign clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -85,6 +85,13 @@ test: setup lint ## what a change must pass: lint, types, tests
 test-all: setup lint $(AUDIT) ## the same with the slow tests and the long campaign
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup
 	$(PY) scripts/campaign.py
+	$(MAKE) solidity FUZZ_RUNS=2000 SOLIDITY_SUITES=production
+
+# FUZZ_RUNS, FUZZ_SEED and SOLIDITY_SUITES (hardhat.config.js) may be given: make solidity FUZZ_RUNS=10000
+SUITES := fuzz hostile deadlines
+solidity: $(NODE) ## fuzz, hostile tokens and receivers, deadlines, in Solidity
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat test solidity \
+	  $(foreach suite,$(SUITES),$(wildcard tests/solidity/$(suite)/*.t.sol))
 
 hardhat: $(NODE) ## compile the contracts with Hardhat too
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat compile
