@@ -93,7 +93,9 @@ def open_account(operator: Operator) -> Iterator[RpcChain]:
     chain_id = RpcChain(endpoints).chain_id
     key = load_account(operator.keystore, operator.password_file, chain_id)
     chain = RpcChain(endpoints, [key])
-    txlog = TransactionLog(operator.home / JOURNAL, chain_id, key.address)
+    # A devnet that was started anew has the same chain id, and must not be sent old transactions.
+    journal = operator.home / f"deploy-{chain.genesis().hex()[:8]}.db"
+    txlog = TransactionLog(journal, chain_id, key.address)
     try:
         chain.attach(make_outbox(operator, chain, key, txlog))
         yield chain

@@ -90,7 +90,9 @@ def connect_account(
             Code.FAILED,
         ) from None
     cap = max(1, round(keyring.max_fee_gwei * GWEI))
-    txlog = TransactionLog(keyring.home / "wallet.db", file.chain_id, account.address)
+    # A devnet that was started anew has the same chain id, and must not be sent old transactions.
+    journal = keyring.home / f"wallet-{file.genesis[2:10]}.db"
+    txlog = TransactionLog(journal, file.chain_id, account.address)
     try:
         fees = FeePolicy(cap=cap, urgent_cap=cap, tip=min(FeePolicy().tip, cap))
         chain.attach(Outbox(chain, account, txlog, fees, confirmations=keyring.confirmations))
