@@ -114,7 +114,6 @@ class Solver:
         self._runs: dict[bytes, Run] = {}
         self._appraised: set[bytes] = set()  # tasks that it can do and defend
         self._submissions: dict[bytes, tuple[TaskView, tuple[Any, ...]]] = {}
-        self._reported: dict[bytes, tuple[int, int]] = {}  # task: log size, time of the last report
         self._looked_at: dict[bytes, int] = {}  # dispute: the deadline that it was looked at for
         self._long: list[Due] = []
 
@@ -183,7 +182,6 @@ class Solver:
         for task_id in [t for t in self._runs if t not in staked]:
             self._runs.pop(task_id).checkpoints.close()
             self._submissions.pop(task_id, None)
-            self._reported.pop(task_id, None)
         self._appraised.intersection_update(book.open_tasks)
         claims = book.claims_of.get(self.account, ())
         disputes = {d for c in claims for d in book.disputes_on.get(c, ())}
@@ -279,8 +277,6 @@ class Solver:
                 return True
         if done + 1 < segments:
             self._report(task_id, run, view)
-        elif self._is_report_on_its_way(task_id, view):
-            return False  # the submission proves that it grew out of the last report
         else:
             self._submit(task_id, run, view)
         return True
@@ -324,17 +320,10 @@ class Solver:
         trained, old = run.checkpoints.log, view.reported_size
         if not self._conduct.reports or trained.size <= old:
             return
-        if self._is_report_on_its_way(task_id, view):
-            return
         if self._sender.is_underway("report", task_id):
             return  # a second one would prove growth from where the first has ended that
         proof = trained.consistency_proof(old, trained.size) if old else []
         self._sender.market("report", task_id, trained.size, trained.root, proof)
-        self._reported[task_id] = trained.size, self._reader.now()
-
-    def _is_report_on_its_way(self, task_id: bytes, view: TaskView) -> bool:
-        size, sent_at = self._reported.get(task_id, (0, 0))
-        return view.reported_size < size and self._reader.now() < sent_at + RETRY_SECONDS
 
     def _submit(self, task_id: bytes, run: Run, view: TaskView) -> None:
         if self._sender.is_underway("report", task_id):

@@ -112,7 +112,7 @@ class Crowd:
         ]
         chain, outbox = self._connect(0)
         chain.attach(outbox)
-        deployed = deploy_all(chain, MINIMAL)  # type: ignore[arg-type]
+        deployed = deploy_all(chain, MINIMAL)
         self.addresses = deployed.addresses
         self.people = {name: self._person(name, i) for i, name in enumerate(PEOPLE)}
         self.deployment = self.people["deployer"].deployment
@@ -184,7 +184,7 @@ class Crowd:
     def _person(self, name: str, index: int) -> Person:
         chain, outbox = self._connect(index)
         chain.attach(outbox)
-        deployment = Deployment.connect(chain, MINIMAL, self.addresses)  # type: ignore[arg-type]
+        deployment = Deployment.connect(chain, MINIMAL, self.addresses)
         journal = Journal(self._folder / f"{name}.sqlite", DEV_CHAIN_ID, outbox.account)
         endpoints = chain.endpoints
         assert isinstance(endpoints, CountingEndpoints)

@@ -76,7 +76,7 @@ def test_reader_after_a_reorganisation_forgets_what_the_chain_forgot(
 
     lost = requester.post(task, OFFER)
     world.play(lambda: bool(world.reader.book.claims))
-    (claim_id,) = reader.book.claims
+    claim_id = next(iter(reader.book.claims))
     commitment = commitment_of(claim_id, account, 1, SALT)
     dispute = world.deployment.dispute.functions
     world.chain.send(dispute.commitOpen(*CommitOpen(claim_id, commitment).arguments()), account)

@@ -38,9 +38,7 @@ class EverythingWrong(Hooks):
 class Saboteur(Verifier):
     """Opens a dispute on every segment at once, and posts garbage in the solver's place."""
 
-    def __init__(
-        self, reader: Reader, sender: Sender, journal: Journal, store: Store
-    ) -> None:
+    def __init__(self, reader: Reader, sender: Sender, journal: Journal, store: Store) -> None:
         super().__init__(reader, sender, journal, store, checks_all=True, hooks=EverythingWrong())
         self._posted: set[bytes] = set()
 
