@@ -33,7 +33,7 @@ from protocol.storage import ContentStore
 from protocol.training import Task
 from tests.faults.mortal import HITS, IDLE, NAMES
 from tests.faults.nodes import NodeControl
-from tests.faults.points import HONEST, LYING, Point, points_of
+from tests.faults.points import Point
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PASSWORD: Final = "only for tests"
@@ -137,7 +137,7 @@ class Colony:
 
     folder: Path
     node: NodeControl
-    scenario: str
+    scene: str
     residents: dict[str, Resident] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -200,7 +200,7 @@ class Colony:
         (folder / NAMES).write_text("".join(f"{point.name}\n" for point in points))
         keystore = write_light_keystore(self.folder, person, bytes(dev_account_of(person).key))
         command = [
-            *(sys.executable, "-m", "tests.faults.mortal", str(folder), self.scenario),
+            *(sys.executable, "-m", "tests.faults.mortal", str(folder), self.scene),
             *(person, "run", "--home", str(folder / "home"), "--keystore", str(keystore)),
             *("--password-file", str(self.password_file), "--rpc", self.node.url),
             *("--deployment", str(self.deployment_file), "--poll-seconds", "0.05"),
@@ -293,24 +293,21 @@ def write_light_keystore(folder: Path, person: str, key: bytes) -> Path:
 
 
 @contextmanager
-def colony(folder: Path, node: NodeControl, scenario: str) -> Iterator[Colony]:
+def colony(folder: Path, node: NodeControl, scene: str) -> Iterator[Colony]:
     """A market on a fresh node."""
-    with Colony(folder, node, scenario) as found:
+    with Colony(folder, node, scene) as found:
         yield found
 
 
-def play_scenario(
+def play_scene(
     folder: Path,
     node: NodeControl,
     task: Task,
-    scenario: str,
+    scene: str,
     points: Callable[[str], list[Point]] = lambda _role: [],
 ) -> tuple[End, Colony]:
     """A task from beginning to end; its agents die at ``points`` of their roles."""
-    with colony(folder, node, scenario) as found:
+    with colony(folder, node, scene) as found:
         task_id = found.requester.post(task, TERMS)
         found.move_in_all(points)
         return found.play_out(task_id), found
-
-
-__all__ = ["HONEST", "LYING", "Colony", "End", "Resident", "play_scenario", "points_of"]

@@ -1,9 +1,10 @@
 """Runs `pinpoint` as a process that kills itself at named points, one in each life.
 
-    python -m tests.faults.mortal FOLDER HONEST-OR-LYING COMMAND...
+    python -m tests.faults.mortal FOLDER SCENE COMMAND...
 
 FOLDER has `points`, the names to die at, and gets `hits`, those where it died; in `idle` an agent
-says at which block it had nothing to do. Nothing in the program knows of this.
+says at which block it had nothing to do. In the scene ``dispute`` the solver lies. Nothing in the
+program knows of this.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tests.faults.points import LYING, POINTS, Point
+from tests.faults.points import DISPUTE, POINTS, Point
 
 NAMES, HITS, IDLE = "points", "hits", "idle"
 
 
 def main() -> None:
     """Wrap what is listed and not yet hit, and run the command."""
-    folder, conduct, command = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    folder, scene, command = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
     wanted = set(_lines(folder / NAMES)) - set(_lines(folder / HITS))
     for point in POINTS:
         if point.name in wanted:
             _arm(point, folder)
     _tell_when_idle(folder / IDLE)
-    if conduct == LYING:
+    if scene == DISPUTE:
         _lie()
     from protocol.cli.main import app
 

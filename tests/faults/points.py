@@ -12,8 +12,17 @@ from typing import Any, Final
 
 Where = Callable[[tuple[Any, ...]], bool]
 
-HONEST, LYING = "honest", "lying"
-BOTH: Final = (HONEST, LYING)
+WORK: Final = "work"
+"""An honest task: what the agents do besides sending."""
+
+SENDING: Final = "sending"
+"""An honest task: the steps that every transaction goes through."""
+
+DISPUTE: Final = "dispute"
+"""A task whose solver lies: what the dispute adds."""
+
+COMMANDS: Final = "commands"
+"""Commands that end: a requester posts, somebody deploys."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Point:
         after: after the call; else before it.
         where: of which calls, by their positional arguments.
         torn: cut the file that is about to be put in place in half: what a power cut leaves.
-        scenarios: in which it is reached for sure.
+        scene: in which it is reached.
     """
 
     name: str
@@ -36,7 +45,7 @@ class Point:
     after: bool = False
     where: Where | None = None
     torn: bool = False
-    scenarios: tuple[str, ...] = BOTH
+    scene: str = WORK
 
 
 SEND: Final = "protocol.agents.sender:QueuedSender._send"
@@ -83,39 +92,71 @@ def is_part(arguments: tuple[Any, ...]) -> bool:
     return str(arguments[0]).endswith(".part")
 
 
+def is_plan(arguments: tuple[Any, ...]) -> bool:
+    """The plan of a deployment on its way to its place."""
+    return str(arguments[1]).endswith(".begun")
+
+
+def is_judge(arguments: tuple[Any, ...]) -> bool:
+    """The transaction that deploys the judge."""
+    return bool(arguments[1].label == "deploy Judge")
+
+
 def around(
     name: str,
     role: str,
     target: str,
     where: Where | None = None,
-    scenarios: tuple[str, ...] = BOTH,
+    scene: str = WORK,
 ) -> list[Point]:
     """Before and after a call."""
     return [
-        Point(f"{role}: before {name}", role, target, False, where, scenarios=scenarios),
-        Point(f"{role}: after {name}", role, target, True, where, scenarios=scenarios),
+        Point(f"{role}: before {name}", role, target, False, where, scene=scene),
+        Point(f"{role}: after {name}", role, target, True, where, scene=scene),
     ]
 
 
-def sends(role: str, *functions: str, scenarios: tuple[str, ...] = BOTH) -> list[Point]:
+def sends(role: str, *functions: str, scene: str = WORK) -> list[Point]:
     """Before a transaction is simulated, and after it was sent."""
     return [
         point
         for function in functions
-        for point in around(f"sending {function}", role, SEND, calls(function), scenarios)
+        for point in around(f"sending {function}", role, SEND, calls(function), scene)
     ]
 
 
 def of_transactions(role: str) -> list[Point]:
     """The steps of any transaction, which agents go through for their first one."""
+
+    def point(
+        name: str, function: str, where: Where | None = None, *, after: bool = False
+    ) -> Point:
+        return Point(f"{role}: {name}", role, function, after, where, scene=SENDING)
+
     return [
-        *around("the intent is written", role, f"{LOG}.intend"),
-        Point(f"{role}: signed, not committed to disk", role, f"{LOG}.attempt", after=True),
-        *around("the signed transaction is sent", role, f"{OUTBOX}._broadcast"),
-        Point(f"{role}: before the receipt is written", role, f"{LOG}.mined"),
-        Point(f"{role}: between receipt and status", role, f"{LOG}.mark", where=becomes("mined")),
-        Point(f"{role}: after the receipt is written", role, f"{LOG}.mined", after=True),
-        *around("the receipt is final", role, f"{LOG}.mark", becomes("final")),
+        *around("the intent is written", role, f"{LOG}.intend", scene=SENDING),
+        point("signed, not committed to disk", f"{LOG}.attempt", after=True),
+        *around("the signed transaction is sent", role, f"{OUTBOX}._broadcast", scene=SENDING),
+        point("before the receipt is written", f"{LOG}.mined"),
+        point("between receipt and status", f"{LOG}.mark", becomes("mined")),
+        point("after the receipt is written", f"{LOG}.mined", after=True),
+        *around("the receipt is final", role, f"{LOG}.mark", becomes("final"), SENDING),
+    ]
+
+
+def deploys(*names: str) -> list[Point]:
+    """Before and after a contract is deployed."""
+    target = "protocol.chain.rpc:RpcChain.deploy"
+    return [
+        point
+        for name in names
+        for point in around(
+            f"the {name} is deployed",
+            "deployer",
+            target,
+            lambda arguments, name=name: arguments[1] == name,
+            COMMANDS,
+        )
     ]
 
 
@@ -139,7 +180,8 @@ POINTS: Final = (
         where=is_logged,
     ),
     Point("solver: after a checkpoint", "solver", f"{FOLDER}.write", after=True),
-    *sends("solver", "report"),
+    Point("solver: before sending report", "solver", SEND, where=calls("report")),
+    Point("solver: after sending report", "solver", SEND, True, calls("report"), scene=SENDING),
     *around("the log's root is bound", "solver", f"{JOURNAL}.bind_root", on_path(b"log")),
     *around("the log is served", "solver", f"{PUBLISHER}.publish_log"),
     Point(
@@ -149,53 +191,53 @@ POINTS: Final = (
     ),
     *around("a served file is in its place", "solver", "pathlib:Path.replace", is_part),
     *sends("solver", "submit"),
-    *sends("solver", "postSegment", "postTrace", "postFold", scenarios=(LYING,)),
-    *around("a segment is served", "solver", f"{PUBLISHER}.publish_segment", scenarios=(LYING,)),
-    *around("a trace is served", "solver", f"{PUBLISHER}.publish_trace", scenarios=(LYING,)),
-    *around("a fold is served", "solver", f"{PUBLISHER}.publish_fold", scenarios=(LYING,)),
+    *sends("solver", "postSegment", "postTrace", "postFold", scene=DISPUTE),
+    *around("a segment is served", "solver", f"{PUBLISHER}.publish_segment", scene=DISPUTE),
+    *around("a trace is served", "solver", f"{PUBLISHER}.publish_trace", scene=DISPUTE),
+    *around("a fold is served", "solver", f"{PUBLISHER}.publish_fold", scene=DISPUTE),
     # ------------------------------------------------------------ the verifier
     *around("the first look at the chain", "verifier", "protocol.agents.reader:Reader.refresh"),
     *of_transactions("verifier"),
-    *around("a slice of its check", "verifier", "protocol.agents.verifier:Verifier._check_on"),
+    Point(
+        "verifier: before a slice of its check",
+        "verifier",
+        "protocol.agents.verifier:Verifier._check_on",
+    ),
+    Point(
+        "verifier: after a slice of its check",
+        "verifier",
+        "protocol.agents.verifier:Verifier._check_on",
+        after=True,
+        scene=SENDING,
+    ),
     *around("its verdict is written", "verifier", f"{JOURNAL}.remember", about("verdict")),
-    *sends("verifier", "attest", "collectFee", scenarios=(HONEST,)),
+    *sends("verifier", "attest", "collectFee"),
     *around(
         "an opening's salt is written",
         "verifier",
         f"{JOURNAL}.remember",
         about("opening"),
-        scenarios=(LYING,),
+        scene=DISPUTE,
     ),
-    *sends("verifier", "commitOpen", "open", "pointStep", scenarios=(LYING,)),
-    *sends("verifier", "pointElement", "pointTerm", scenarios=(LYING,)),
-    # ------------------------------------------------------------ the requester's command
-    *around("a file is published", "requester", "pathlib:Path.replace", is_part),
-    *around("the task is published", "requester", "protocol.agents.bundle:publish_task"),
-    *around("the intent is written", "requester", f"{LOG}.intend"),
-    *around("the signed transaction is sent", "requester", f"{OUTBOX}._broadcast"),
-    Point("requester: after the receipt is written", "requester", f"{LOG}.mined", after=True),
-    # ------------------------------------------------------------ whoever deploys
-    Point("deployer: before the plan is written", "deployer", "pathlib:Path.replace"),
-    Point("deployer: after the plan is written", "deployer", "pathlib:Path.replace", after=True),
-    *(
-        point
-        for name in ("DevToken", "Judge", "Vault", "Registry", "Market", "Claims", "Dispute")
-        for point in around(
-            f"{name} is deployed",
-            "deployer",
-            "protocol.chain.rpc:RpcChain.deploy",
-            lambda arguments, name=name: arguments[1] == name,  # type: ignore[misc]
-        )
-    ),
-    *around("the signed transaction is sent", "deployer", f"{OUTBOX}._broadcast"),
+    *sends("verifier", "commitOpen", "open", "pointStep", scene=DISPUTE),
+    *sends("verifier", "pointElement", "pointTerm", scene=DISPUTE),
+    # ------------------------------------------------------------ commands that end
+    *around("a file is published", "requester", "pathlib:Path.replace", is_part, COMMANDS),
+    *around("publishing", "requester", "protocol.agents.bundle:publish_task", scene=COMMANDS),
+    *around("the intent is written", "requester", f"{LOG}.intend", scene=COMMANDS),
+    *around("the signed transaction is sent", "requester", f"{OUTBOX}._broadcast", scene=COMMANDS),
+    *around("the plan is written", "deployer", "pathlib:Path.replace", is_plan, COMMANDS),
+    *deploys("DevToken", "Vault", "Registry", "Market", "Claims", "Dispute"),
+    *around("the Judge is sent", "deployer", f"{OUTBOX}._broadcast", is_judge, COMMANDS),
     Point(
         "deployer: before the deployments file",
         "deployer",
         "protocol.chain.deployfile:DeployFile.save",
+        scene=COMMANDS,
     ),
 )
 
 
-def points_of(role: str, scenario: str = HONEST) -> list[Point]:
-    """The points of a role in a scenario."""
-    return [point for point in POINTS if point.role == role and scenario in point.scenarios]
+def points_of(role: str, scene: str) -> list[Point]:
+    """The points of a role in a scene."""
+    return [point for point in POINTS if (point.role, point.scene) == (role, scene)]

@@ -1,0 +1,163 @@
+"""`kill -9` of real processes at named points: started again, they come to the same end.
+
+The end is the phase, log root and result root of each claim, and what everybody has won or lost.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from protocol.agents.runtime import JOURNAL
+from protocol.chain.market import ClaimPhase
+from protocol.training import Task
+from protocol.training.trainer import Trainer
+from tests.faults.colony import TERMS, Colony, End, play_scene
+from tests.faults.nodes import running_node
+from tests.faults.points import COMMANDS, DISPUTE, POINTS, SENDING, WORK, Point, points_of
+from tests.training.regression import regression_task
+
+QUICK = (
+    "solver: after the intent is written",
+    "solver: between receipt and status",
+    "solver: checkpoint cut in half",
+    "solver: between checkpoint and log entry",
+    "solver: after the log's root is bound",
+    "solver: before sending submit",
+    "verifier: before the signed transaction is sent",
+    "verifier: after its verdict is written",
+)
+"""One of each kind, for the default suite."""
+
+SHARED = {"assign", "draw", "finalise", "settle"}
+"""Whoever comes first does them: the other's transaction may fail."""
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    """Eleven steps in three segments, eight nodes."""
+    return regression_task(steps=11, interval=4, width=40)
+
+
+def play(
+    folder: Path, task: Task, scene: str, points: list[Point], kind: str = "anvil"
+) -> tuple[End, Colony]:
+    """A task whose people die at the points; everybody got on, and stands for one root."""
+    folder.mkdir(exist_ok=True)
+    with running_node(kind, folder) as node:
+        end, colony = play_scene(
+            folder, node, task, scene, lambda role: [p for p in points if p.role == role]
+        )
+        stands_for_what_the_chain_has(colony)
+        has_died_at(colony, points)
+        records = colony.reader.book.disputes.values()
+        assert all("Judged" in record.judged["judged"] for record in records)  # no clock ran out
+    return end, colony
+
+
+def stands_for_what_the_chain_has(colony: Colony) -> None:
+    """The solver's journal has one root for each path, and it is the chain's."""
+    book, chain = colony.reader.book, colony.reader
+    roots = rows(colony, "solver", "SELECT claim, path, root FROM root")
+    assert roots
+    for claim, path, root in roots:
+        if path == b"log":
+            (claim_id,) = (c for c, task_id in book.claims.items() if claim.startswith(task_id))
+            assert chain.facts(claim_id).log_root == root
+        elif chain.stored_root(claim, path).root != bytes(32):
+            assert chain.stored_root(claim, path).root == root
+
+
+def rows(colony: Colony, person: str, query: str) -> list[tuple]:
+    database = sqlite3.connect(colony.folder / person / "home" / JOURNAL)
+    try:
+        return database.execute(query).fetchall()
+    finally:
+        database.close()
+
+
+def has_died_at(colony: Colony, points: list[Point]) -> None:
+    """Each point was really hit, and no life ended otherwise or did what must not be."""
+    for person, resident in colony.residents.items():
+        wanted = [point.name for point in points if point.role == person]
+        assert sorted(resident.hits) == sorted(wanted)
+        assert resident.deaths == len(wanted)
+        told = resident.log.read_text(errors="replace")
+        assert "second root" not in told
+        assert "Traceback" not in told
+        failed = rows(
+            colony,
+            person,
+            "SELECT label FROM intent JOIN receipt ON intent = number WHERE succeeded = 0",
+        )
+        assert {label for (label,) in failed} <= SHARED
+        assert not rows(colony, person, "SELECT label FROM intent WHERE status = 'replaced'")
+
+
+@pytest.fixture(scope="module")
+def honest_end(task: Task, tmp_path_factory) -> End:
+    """What an honest task comes to: the roots of a run without a chain, and what was offered.
+
+    The only bid wins at the most that the task pays; one verifier attests.
+    """
+    outcome = Trainer(task, tmp_path_factory.mktemp("run")).run()
+    paid, fee = TERMS.max_reward, TERMS.verifier_fee
+    return End(
+        ((ClaimPhase.FINALISED, outcome.log_root, outcome.state_root),),
+        {"requester": -paid - fee, "solver": paid, "verifier": fee},
+        burned=0,
+    )
+
+
+@pytest.fixture(scope="module")
+def calm_dispute(task: Task, tmp_path_factory) -> End:
+    """A lie that falls in a dispute that nobody dies in."""
+    end, _ = play(tmp_path_factory.mktemp("calm"), task, DISPUTE, [])
+    assert [phase for phase, _, _ in end.claims] == [ClaimPhase.FALLEN]
+    assert end.gains["solver"] < 0
+    assert end.burned > 0
+    return end
+
+
+def test_points_are_many_and_have_a_name_of_their_own() -> None:
+    names = [point.name for point in POINTS]
+    assert len(names) == len(set(names)) >= 40
+    scenes = (WORK, SENDING, DISPUTE, COMMANDS)
+    listed = [p for role in roles() for scene in scenes for p in points_of(role, scene)]
+    assert len(listed) == len(POINTS)
+    assert set(QUICK) <= set(names)
+
+
+def roles() -> set[str]:
+    return {point.role for point in POINTS}
+
+
+def test_agents_killed_at_one_point_of_each_kind_come_to_the_same_end(
+    task: Task, tmp_path: Path, honest_end: End
+) -> None:
+    points = [point for point in POINTS if point.name in QUICK]
+    end, _ = play(tmp_path, task, WORK, points)
+    assert end == honest_end
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("scene", "kind"), [(WORK, "anvil"), (SENDING, "hardhat")])
+def test_agents_killed_at_every_point_of_an_honest_task_come_to_the_same_end(
+    task: Task, tmp_path: Path, honest_end: End, scene: str, kind: str
+) -> None:
+    points = [point for point in POINTS if point.scene == scene]
+    end, _ = play(tmp_path, task, scene, points, kind)
+    assert end == honest_end
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_agents_killed_at_every_point_of_a_dispute_come_to_the_same_end(
+    task: Task, tmp_path: Path, calm_dispute: End
+) -> None:
+    points = [point for point in POINTS if point.scene == DISPUTE]
+    end, _ = play(tmp_path, task, DISPUTE, points)
+    assert end == calm_dispute
