@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from protocol.chain import devnet
+from protocol.chain.devnet import Devnet
+from protocol.chain.presets import LOCAL
 from protocol.cli import live
 from protocol.cli.main import run
 from tests.cli.scene import Scene, play_conviction
@@ -77,3 +80,11 @@ def scene(convicted: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """The same, as the chain that `pinpoint` commands find."""
     monkeypatch.setattr(live, "open_live", lambda _rpc, _file: convicted.live)
     return convicted
+
+
+@pytest.fixture(scope="session")
+def devnet_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
+    """A node with a deployed market and people with keys; nobody may change its chain much."""
+    up = devnet.up(tmp_path_factory.mktemp("devnet"), "anvil", 0, 0, LOCAL)
+    yield up
+    up.stop()
