@@ -49,8 +49,7 @@ interface Vm {
     function label(address account, string calldata name) external;
 
     // --- random inputs ----------------------------------------------------------------------------------------
-    /// @notice Discards the run unless the condition holds. Prefer `bound`: discarded runs test nothing.
-    function assume(bool condition) external pure;
+    // `assume` is left out on purpose: a discarded run tests nothing. See Test.bound.
     function randomUint() external returns (uint256);
     function randomUint(uint256 min, uint256 max) external returns (uint256);
 
