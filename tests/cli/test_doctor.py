@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from eth_account import Account
 from filelock import FileLock
 
 from protocol.chain.deployfile import DeployFile
-from protocol.chain.devnet import Devnet, connect_all
-from protocol.chain.keys import generate_private_key, write_keystore
+from protocol.chain.devnet import PEOPLE, Devnet, connect_all, dev_account
 from protocol.cli.checks import Area, Finding, Grade, exit_code
 from protocol.cli.errors import Code
 from protocol.kernels import Executor
@@ -28,16 +28,37 @@ NOBODY_LISTENS = "http://127.0.0.1:9"
 Usage = namedtuple("Usage", "total used free")
 
 
+PASSWORD = "correct horse"
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keystores of people of the devnet with the least work factor, and their password's file."""
+    folder = tmp_path_factory.mktemp("keys")
+    accounts = {
+        **{person: dev_account(1 + PEOPLE.index(person)) for person in ("solver", "verifier")},
+        "pauper": Account.create(),
+    }
+    for name, account in accounts.items():
+        file = folder / f"{name}.json"
+        encrypted = Account.encrypt(account.key, PASSWORD, "scrypt", iterations=2)
+        file.write_text(json.dumps(encrypted))
+        file.chmod(0o600)
+    (folder / "password").write_text(PASSWORD)
+    (folder / "password").chmod(0o600)
+    return folder
+
+
 @pytest.fixture
-def flags(devnet_up: Devnet, tmp_path: Path) -> dict[str, str]:
+def flags(devnet_up: Devnet, keys: Path, tmp_path: Path) -> dict[str, str]:
     """What a verifier of the devnet would be started with."""
     return {
         "role": "verifier",
         "rpc": devnet_up.node.url,
         "deployment": str(devnet_up.deployment_file),
         "home": str(tmp_path / "home"),
-        "keystore": str(devnet_up.keystore("verifier")),
-        "password-file": str(devnet_up.password_file),
+        "keystore": str(keys / "verifier.json"),
+        "password-file": str(keys / "password"),
     }
 
 
@@ -191,9 +212,9 @@ def test_wrong_password_is_exit_code_5(doctor, tmp_path) -> None:
     assert (code, failing(found)) == (5, {"keystore"})
 
 
-def test_keystore_that_others_can_read_is_a_warning(doctor, devnet_up, tmp_path) -> None:
+def test_keystore_that_others_can_read_is_a_warning(doctor, keys, tmp_path) -> None:
     copy = tmp_path / "key.json"
-    shutil.copy(devnet_up.keystore("verifier"), copy)
+    shutil.copy(keys / "verifier.json", copy)
     copy.chmod(0o644)
     code, found = doctor(keystore=str(copy))
     assert code == 0
@@ -212,16 +233,8 @@ def test_keystore_without_a_password_file_is_a_warning(pinpoint, flags) -> None:
 # ---------------------------------------------------------------------------- money and stores
 
 
-@pytest.fixture(scope="session")
-def pauper(tmp_path_factory: pytest.TempPathFactory, devnet_up: Devnet) -> Path:
-    """A key without any money."""
-    keystore = tmp_path_factory.mktemp("pauper") / "key.json"
-    password = devnet_up.password_file.read_text().strip()
-    write_keystore(keystore, generate_private_key(), password)
-    return keystore
-
-
-def test_account_without_money_fails(doctor, pauper) -> None:
+def test_account_without_money_fails(doctor, keys) -> None:
+    pauper = keys / "pauper.json"
     code, found = doctor(keystore=str(pauper))
     assert (code, failing(found)) == (1, {"gas", "bonds"})
     assert found["verifier's stake"]["grade"] == "warn"
@@ -240,13 +253,13 @@ def test_read_store_that_does_not_answer_is_exit_code_4(doctor) -> None:
     assert (code, failing(found)) == (4, {"read store"})
 
 
-def test_announced_store_is_asked_for_what_the_own_one_has(doctor, devnet_up, tmp_path) -> None:
+def test_announced_store_is_asked_for_what_the_own_has(doctor, devnet_up, keys, tmp_path) -> None:
     deployment = connect_all(devnet_up)
     solver = deployment.chain.accounts[2]
     home = tmp_path / "solver"
     server = ContentServer(home / "store", "127.0.0.1", 0)
     server.start()
-    flags = {"role": "solver", "keystore": str(devnet_up.keystore("solver")), "home": str(home)}
+    flags = {"role": "solver", "keystore": str(keys / "solver.json"), "home": str(home)}
     try:
         deployment.chain.send(deployment.market.functions.announceStore(server.url), solver)
         _, found = doctor(**flags)
