@@ -2,12 +2,15 @@
 
 What an agent does for one task, claim or dispute fails alone: the failure is logged and the same
 thing is tried again later, from what the chain shows then. Only a chain that nobody answers for
-stops them all: they wait for the same thing.
+stops them all: they wait for the same thing. What the agent's own machine or account lacks, room on
+a disk or money for gas, is raised as well, after all others had their turn: it is the operator who
+must hear of it.
 """
 
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -15,7 +18,7 @@ from protocol.agents.bundle import TaskRefused
 from protocol.agents.duties import Due
 from protocol.agents.journal import SecondRootError
 from protocol.chain.endpoints import RpcUnreachable
-from protocol.chain.outbox import AlreadyPending
+from protocol.chain.outbox import AlreadyPending, InsufficientFunds
 from protocol.chain.reverts import Reverted
 
 log = logging.getLogger(__name__)
@@ -25,6 +28,9 @@ FIRST_DELAY_SECONDS: Final = 1
 
 DELAY_FACTOR: Final = 4
 MAX_DELAY_SECONDS: Final = 64
+
+OWN_TROUBLE: Final = (InsufficientFunds, OSError, sqlite3.OperationalError)
+"""No fault of what was tried: the agent's disk, store, journal or purse."""
 
 REMEMBERED: Final = 1_024
 """Keys after which those that may be tried again are forgotten."""
@@ -50,12 +56,17 @@ class Attempts:
 
         Raises:
             RpcUnreachable: nobody answers for the chain; that is no fault of ``key``.
+            InsufficientFunds, OSError, sqlite3.OperationalError: what the agent itself lacks;
+                ``key`` waits as after any failure.
         """
         if self._now() < self._retry_at.get(key, 0):
             return False
         try:
             done = act()
         except RpcUnreachable:
+            raise
+        except OWN_TROUBLE:
+            self._put_off(key)
             raise
         except AlreadyPending:
             return False
@@ -72,9 +83,7 @@ class Attempts:
             if self._retry_at.get(key, 0) <= self._now():
                 self._retry_at.pop(key, None)
             return done
-        delay = self._delay.get(key, FIRST_DELAY_SECONDS)
-        self._delay[key] = min(delay * DELAY_FACTOR, MAX_DELAY_SECONDS)
-        self.postpone(key, delay)
+        self._put_off(key)
         return False
 
     def make_all(self, dues: Iterable[Due], did: Callable[[], None] | None = None) -> bool:
@@ -83,14 +92,35 @@ class Attempts:
         Args:
             dues: in any order.
             did: called after each that did something.
+
+        Raises:
+            RpcUnreachable: at once.
+            InsufficientFunds, OSError, sqlite3.OperationalError: the first, after all were tried.
         """
         any_done = False
+        trouble: Exception | None = None
         for due in sorted(dues, key=lambda due: due.deadline):
-            if self.make(due.key, due.act):
+            try:
+                done = self.make(due.key, due.act)
+            except RpcUnreachable:
+                raise
+            except OWN_TROUBLE as error:
+                log.warning("0x%s: %s", due.key.hex(), error)
+                trouble = trouble or error
+                continue
+            if done:
                 any_done = True
                 if did is not None:
                     did()
+        if trouble is not None:
+            raise trouble
         return any_done
+
+    def _put_off(self, key: bytes) -> None:
+        """Wait longer than the last time."""
+        delay = self._delay.get(key, FIRST_DELAY_SECONDS)
+        self._delay[key] = min(delay * DELAY_FACTOR, MAX_DELAY_SECONDS)
+        self.postpone(key, delay)
 
     def postpone(self, key: bytes, seconds: int) -> None:
         """Leave ``key`` alone for some seconds."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
+from functools import partial
+
 import pytest
 
 from protocol.agents.attempts import MAX_DELAY_SECONDS, Attempts
 from protocol.agents.bundle import TaskRefused
+from protocol.agents.duties import Due
 from protocol.agents.journal import SecondRootError
+from protocol.chain.endpoints import RpcUnreachable
+from protocol.chain.outbox import InsufficientFunds
 from protocol.chain.reverts import Reverted
 
 
@@ -57,6 +64,45 @@ def test_attempt_waits_longer_after_each_failure_and_not_after_a_success() -> No
     attempts.make(b"key", act)
     clock.now += 1
     assert attempts.make(b"key", lambda: True)
+
+
+TROUBLE = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    sqlite3.OperationalError("database or disk is full"),
+    InsufficientFunds("what", "why", "todo"),
+]
+
+
+@pytest.mark.parametrize("error", TROUBLE, ids=lambda error: type(error).__name__)
+def test_attempt_that_the_agents_own_trouble_fails_is_told_after_all_others(error) -> None:
+    clock = Clock()
+    attempts = Attempts(clock)
+    done: list[str] = []
+
+    def act(name: str) -> bool:
+        done.append(name)
+        return True
+
+    dues = [
+        Due(1, b"bad", lambda: fail(error)),
+        Due(2, b"good", partial(act, "good")),
+        Due(3, b"fine", partial(act, "fine")),
+    ]
+    with pytest.raises(type(error)):
+        attempts.make_all(dues)
+    assert done == ["good", "fine"]
+    assert attempts.make_all(dues)  # it waits now: nobody else is held up by it
+    clock.now += 1
+    with pytest.raises(type(error)):
+        attempts.make_all(dues)
+
+
+def test_attempt_without_a_chain_stops_all_others_at_once() -> None:
+    attempts = Attempts(Clock())
+    down = RpcUnreachable([("http://127.0.0.1:9", OSError("refused"))])
+    dues = [Due(1, b"first", lambda: fail(down)), Due(2, b"second", lambda: fail(KeyError()))]
+    with pytest.raises(RpcUnreachable):
+        attempts.make_all(dues)
 
 
 def test_attempt_with_nothing_to_do_is_no_failure() -> None:
