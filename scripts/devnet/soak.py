@@ -66,11 +66,12 @@ def start(people: Town, name: str) -> None:
 def post_tasks(people: Town, seconds: float, every: float, *, kill: bool) -> list[bytes]:
     """Post tasks until the time is over; their ids."""
     tasks: list[bytes] = []
-    dice = random.Random(0)
+    dice = random.Random(0)  # noqa: S311 - nothing secret
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         reward = "1000" if len(tasks) % 2 else "900"
-        tasks.append(people.post(**{"max-reward": reward}))
+        # Two verifiers with half of the six segments each: no false segment goes unchecked.
+        tasks.append(people.post(**{"max-reward": reward, "segments-per-verifier": "3"}))
         if kill:
             victim = dice.choice([*COMMANDS, LIAR])
             people.kill(victim)
