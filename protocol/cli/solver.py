@@ -63,9 +63,9 @@ def _group() -> None:
     """Train other people's tasks for money."""
 
 
-def _tokens(text: str) -> int:
+def _tokens(value: str | float) -> int:
     try:
-        return parse_tokens(text)
+        return parse_tokens(str(value))  # the settings file may have a number
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
