@@ -119,4 +119,6 @@ def test_verifier_of_1000_tasks_and_100_live_disputes_misses_no_clock(
     budget = crowd.deployment.preset.dispute.opener_seconds
     for record in records:
         assert crowd.deployment.chain.call(dispute.remaining(record.dispute_id))[1] == budget
+    for _ in range(3):
+        town.pass_block()
     assert not crowd.people["verifier"].outbox.pending
