@@ -96,8 +96,8 @@ solidity: $(NODE) ## fuzz, hostile tokens and receivers, deadlines, in Solidity
 hardhat: $(NODE) ## compile the contracts with Hardhat too
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat compile
 
-devnet: $(NODE) ## a local Hardhat node at 127.0.0.1:8545
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat node --hostname 127.0.0.1
+devnet: native $(NODE) ## a Hardhat node with a deployed market and funded accounts, until Ctrl-C
+	$(VENV)/bin/pinpoint devnet up --foreground
 
 demo: native ## a task from posting to a convicted cheat, on an embedded chain
 	$(VENV)/bin/pinpoint demo
