@@ -20,6 +20,7 @@ from protocol.chain.devnet import PEOPLE, Devnet, connect_all, dev_account, load
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "digits"
+BID_SECONDS = "8"
 PINPOINT = [sys.executable, "-m", "protocol.cli.main"]
 
 
@@ -87,8 +88,9 @@ class Town:
         self.wait(f"{names} to be up", lambda: accounts <= set(self.reader.book.stores), 120)
 
     def post(self, **flags: str) -> bytes:
-        """Post the example; the task's id."""
-        extra = [part for key, value in flags.items() for part in (f"--{key}", value)]
+        """Post the example, with little time for bids since everybody is up; the task's id."""
+        given = {"bid-seconds": BID_SECONDS, **flags}
+        extra = [part for key, value in given.items() for part in (f"--{key}", value)]
         printed = self.pinpoint("requester", "post", str(EXAMPLE), "--again", "--json", *extra)
         return bytes.fromhex(json.loads(printed)["task_id"][2:])
 
