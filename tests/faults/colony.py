@@ -31,6 +31,7 @@ from protocol.chain.presets import MINIMAL
 from protocol.cli.demo.world import FUNDS, OFFER, STAKE
 from protocol.storage import ContentStore
 from protocol.training import Task
+from protocol.training.trainer import Trainer
 from tests.faults.mortal import HITS, IDLE, NAMES
 from tests.faults.nodes import NodeControl
 from tests.faults.points import Point
@@ -65,6 +66,20 @@ class End:
     claims: tuple[tuple[ClaimPhase, bytes, bytes], ...]  # phase, log root, result root
     gains: dict[str, int]
     burned: int
+
+
+def honest_end(task: Task, folder: Path) -> End:
+    """What an honest task comes to: the roots of a run without a chain, and what was offered.
+
+    The only bid wins at the most that the task pays; one verifier attests.
+    """
+    outcome = Trainer(task, folder).run()
+    paid, fee = TERMS.max_reward, TERMS.verifier_fee
+    return End(
+        ((ClaimPhase.FINALISED, outcome.log_root, outcome.state_root),),
+        {"requester": -paid - fee, "solver": paid, "verifier": fee},
+        burned=0,
+    )
 
 
 @dataclass
@@ -138,7 +153,8 @@ class Colony:
     folder: Path
     node: NodeControl
     scene: str
-    residents: dict[str, Resident] = field(default_factory=dict)
+    residents: dict[str, Any] = field(default_factory=dict)  # Resident, or alike
+    after_block: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.chain = connect(self.node.url, [dev_account(index) for index in range(4)])
@@ -226,11 +242,15 @@ class Colony:
             revived = [r for r in self.residents.values() if r.revive()]
             acted = self.requester.tick()
             now = self.node.head()
+            if now != head:
+                self.after_block()
+                now = self.node.head()
             if revived or acted or now != head:
                 moved_at, head, idle_blocks = time.monotonic(), now, 0
             elif all(resident.idle_at() == head for resident in self.residents.values()):
                 idle_blocks += 1
                 self._pass_time(idle_blocks)
+                self.after_block()
                 moved_at, head = time.monotonic(), self.node.head()
             elif time.monotonic() - moved_at > PATIENCE_S or idle_blocks > MOST_IDLE_BLOCKS:
                 told = "\n".join(f"--- {r.name}\n{r.tail()}" for r in self.residents.values())

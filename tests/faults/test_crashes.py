@@ -13,8 +13,7 @@ import pytest
 from protocol.agents.runtime import JOURNAL
 from protocol.chain.market import ClaimPhase
 from protocol.training import Task
-from protocol.training.trainer import Trainer
-from tests.faults.colony import TERMS, Colony, End, play_scene
+from tests.faults.colony import Colony, End, honest_end, play_scene
 from tests.faults.nodes import running_node
 from tests.faults.points import COMMANDS, DISPUTE, POINTS, SENDING, WORK, Point, points_of
 from tests.training.regression import regression_task
@@ -97,18 +96,9 @@ def has_died_at(colony: Colony, points: list[Point]) -> None:
 
 
 @pytest.fixture(scope="module")
-def honest_end(task: Task, tmp_path_factory) -> End:
-    """What an honest task comes to: the roots of a run without a chain, and what was offered.
-
-    The only bid wins at the most that the task pays; one verifier attests.
-    """
-    outcome = Trainer(task, tmp_path_factory.mktemp("run")).run()
-    paid, fee = TERMS.max_reward, TERMS.verifier_fee
-    return End(
-        ((ClaimPhase.FINALISED, outcome.log_root, outcome.state_root),),
-        {"requester": -paid - fee, "solver": paid, "verifier": fee},
-        burned=0,
-    )
+def calm(task: Task, tmp_path_factory) -> End:
+    """What an honest task comes to if nobody dies."""
+    return honest_end(task, tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
@@ -135,22 +125,22 @@ def roles() -> set[str]:
 
 
 def test_agents_killed_at_one_point_of_each_kind_come_to_the_same_end(
-    task: Task, tmp_path: Path, honest_end: End
+    task: Task, tmp_path: Path, calm: End
 ) -> None:
     points = [point for point in POINTS if point.name in QUICK]
     end, _ = play(tmp_path, task, WORK, points)
-    assert end == honest_end
+    assert end == calm
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("scene", "kind"), [(WORK, "anvil"), (SENDING, "hardhat")])
 def test_agents_killed_at_every_point_of_an_honest_task_come_to_the_same_end(
-    task: Task, tmp_path: Path, honest_end: End, scene: str, kind: str
+    task: Task, tmp_path: Path, calm: End, scene: str, kind: str
 ) -> None:
     points = [point for point in POINTS if point.scene == scene]
     end, _ = play(tmp_path, task, scene, points, kind)
-    assert end == honest_end
+    assert end == calm
 
 
 @pytest.mark.slow
