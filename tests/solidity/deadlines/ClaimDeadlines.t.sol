@@ -78,7 +78,7 @@ contract ClaimDeadlinesTest is Deadlines {
     }
 
     function _checkRevealEnd(uint256 deadline) private {
-        bytes memory tooLate = abi.encodeWithSelector(IDisputeTypes.RevealOver.selector, deadline, vm.getBlockTimestamp());
+        bytes memory tooLate = abi.encodeWithSelector(IDisputeTypes.RevealOver.selector, deadline, now_());
         Moves memory m;
         m.open = abi.encodeCall(IDispute.open, (_claim, 1, OPEN_SALT));
         m.reclaim = abi.encodeCall(IDispute.reclaim, (_claim, challenger, _commitment));
@@ -117,7 +117,8 @@ contract ClaimDeadlinesTest is Deadlines {
         uint64 committedAt = now_();
         Moves memory m;
         m.open = abi.encodeCall(IDispute.open, (_claim, 1, OPEN_SALT));
-        bytes memory young = abi.encodeWithSelector(IDisputeTypes.CommitmentTooYoung.selector, committedAt, committedAt);
+        bytes4 selector = IDisputeTypes.CommitmentTooYoung.selector;
+        bytes memory young = abi.encodeWithSelector(selector, committedAt, committedAt);
         refuses("open", toDispute(challenger, m.open), young);
         // A later block of the same second does not count as later.
         vm.roll(vm.getBlockNumber() + 1);
@@ -133,7 +134,8 @@ contract ClaimDeadlinesTest is Deadlines {
     /// @notice Each edge: target, its 256 blocks, the second target 257 later, its 256 blocks, the end.
     function test_drawTarget_atEveryEdge_isTooEarlyInTimeOrExpired() public {
         uint256 target = claimView(_claim).targetBlock;
-        vm.assertEq(target, START_BLOCK + 210 + marketConstants().drawDelayBlocks, "the submission's block and the delay");
+        // Setting up took a block for each of 10 + 100 + 100 seconds.
+        vm.assertEq(target, START_BLOCK + 210 + marketConstants().drawDelayBlocks);
         uint256 second = target + 257;
         _drawAt(target - 1, abi.encodeWithSelector(IVerification.DrawTooEarly.selector, target, target - 1));
         _drawAt(target, abi.encodeWithSelector(IVerification.DrawTooEarly.selector, target, target));

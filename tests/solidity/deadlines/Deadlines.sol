@@ -13,7 +13,6 @@ struct Move {
 /// @title What holds of every deadline: before it one move, from it on the other, never both and never neither
 /// @notice Each check starts from the same state at one second before, at, and one second after the deadline.
 abstract contract Deadlines is MarketWorld {
-
     error WasAccepted(string move, uint256 time);
     error WasRefused(string move, uint256 time, bytes reason);
     error WrongRefusal(string move, uint256 time, bytes expected, bytes reason);
@@ -25,10 +24,10 @@ abstract contract Deadlines is MarketWorld {
     function atEach(uint256 deadline, function(uint256) internal check) internal {
         for (uint256 i = 0; i < 3; ++i) {
             uint256 snapshot = vm.snapshotState();
-            (uint256 a, uint256 r) = (accepted, refused);
             passTo(deadline - 1 + i);
             check(deadline);
-            (a, r) = (accepted, refused);
+            // The counts outlive the state.
+            (uint256 a, uint256 r) = (accepted, refused);
             vm.revertToState(snapshot);
             (accepted, refused) = (a, r);
         }

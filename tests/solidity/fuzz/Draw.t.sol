@@ -142,18 +142,19 @@ contract DrawTest is Test {
         uint256 second = target + 257;
         bytes memory refusal;
         uint256 used = 0;
-        if (number <= target) refusal = abi.encodeWithSelector(IVerification.DrawTooEarly.selector, target, number);
+        bytes4 tooEarly = IVerification.DrawTooEarly.selector;
+        if (number <= target) refusal = abi.encodeWithSelector(tooEarly, target, number);
         else if (number <= target + 256) used = target;
-        else if (number <= second) refusal = abi.encodeWithSelector(IVerification.DrawTooEarly.selector, second, number);
+        else if (number <= second) refusal = abi.encodeWithSelector(tooEarly, second, number);
         else if (number <= second + 256) used = second;
         else refusal = abi.encodeWithSelector(IVerification.DrawExpired.selector, second + 256, number);
         if (used == 0) {
             vm.expectRevert(refusal);
-            this.seed(target, claimId);
+            this.seedOf(target, claimId);
         } else {
             bytes32 hash = keccak256(abi.encode("hash of the target", claimId));
             vm.setBlockhash(used, hash);
-            vm.assertEq(this.seed(target, claimId), keccak256(abi.encode(hash, claimId)));
+            vm.assertEq(this.seedOf(target, claimId), keccak256(abi.encode(hash, claimId)));
         }
     }
 
@@ -165,7 +166,7 @@ contract DrawTest is Test {
         }
     }
 
-    function seed(uint256 target, bytes32 claimId) external view returns (bytes32) {
+    function seedOf(uint256 target, bytes32 claimId) external view returns (bytes32) {
         return Draw.seed(target, claimId);
     }
 

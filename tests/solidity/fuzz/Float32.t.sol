@@ -60,7 +60,8 @@ contract Float32Test is Test {
         uint256 a = Floats.any(derive(seed, 0));
         bool nan = ExactFloat.isNaN(a);
         vm.assertEq(Float32.canonical(a), nan ? ExactFloat.NAN : a);
-        vm.assertEq(Float32.neg(a), nan ? ExactFloat.NAN : a < ExactFloat.SIGN ? a + ExactFloat.SIGN : a - ExactFloat.SIGN);
+        uint256 other = ExactFloat.withSign(a % ExactFloat.SIGN, !ExactFloat.isNegative(a));
+        vm.assertEq(Float32.neg(a), nan ? ExactFloat.NAN : other);
         vm.assertEq(Float32.abs(a), nan ? ExactFloat.NAN : a % ExactFloat.SIGN);
     }
 
@@ -127,8 +128,8 @@ contract Float32Test is Test {
 
     function test_corpus_ofTies_goesToTheEvenWord() public pure {
         // m + 1/2 ulp for a few m: one with an even last bit, one with an odd one, and a carry into the next binade.
-        uint32[4] memory bases = [0x3f800000, 0x3f800001, 0x3fffffff, 0x00000001];
-        uint32[4] memory sums = [0x3f800000, 0x3f800002, 0x40000000, 0x00000001];
+        uint32[3] memory bases = [0x3f800000, 0x3f800001, 0x3fffffff];
+        uint32[3] memory sums = [0x3f800000, 0x3f800002, 0x40000000];
         for (uint256 i = 0; i < 3; ++i) {
             vm.assertEq(Float32.add(bases[i], 0x33800000), sums[i]);
             vm.assertEq(ExactFloat.add(bases[i], 0x33800000), sums[i]);

@@ -44,7 +44,8 @@ contract StakeFormulaTest is Test {
         uint256 stake = _stake(c);
         for (uint256 n = 1; n <= c.sampling.segments && n <= 12; ++n) {
             uint256 escape = _escapeOf(c.sampling, n);
-            vm.assertTrue(_deters(c, stake, c.segmentCost * n, escape), string.concat("false segments: ", vm.toString(n)));
+            bool deters = _deters(c, stake, c.segmentCost * n, escape);
+            vm.assertTrue(deters, string.concat("false segments: ", vm.toString(n)));
         }
     }
 

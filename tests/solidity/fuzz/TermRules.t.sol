@@ -152,7 +152,8 @@ contract TermRulesTest is Test {
     function _terms(uint256 seed) private pure returns (uint256[20] memory t) {
         t[12] = derive(seed, 12) % 3 == 0 ? 0 : 1 + derive(seed, 12) % 16;
         // Steps first: bounds of later fields depend on them. Few steps in half of all cases.
-        t[4] = derive(seed, 30) % 2 == 0 ? 1 + derive(seed, 4) % 100 : uint64(bound(derive(seed, 4), 1, type(uint64).max));
+        uint256 word = derive(seed, 4);
+        t[4] = derive(seed, 30) % 2 == 0 ? 1 + word % 100 : bound(word, 1, type(uint64).max);
         for (uint256 field = 0; field < 20; ++field) {
             if (field == 4 || field == 12) continue;
             Bound memory b = _bound(t, field);

@@ -9,8 +9,8 @@ import {TestTree} from "../support/TestTree.sol";
 import {Conduct, HostileAccount, HostileToken} from "./HostileToken.sol";
 
 /// @title Disputes between parties with hostile code, under a token that refuses everything
-/// @notice Bonds, verdicts and splits are book entries of the vault: neither token nor party is called. Each end pays to
-/// the wei what docs/PROTOCOL.md, section 10 says.
+/// @notice Bonds, verdicts and splits are book entries of the vault: neither token nor party is called. Each end pays
+/// to the wei what docs/PROTOCOL.md, section 10 says.
 contract HostileDisputesTest is MarketWorld, IDisputeTypes {
     HostileToken private _hostile;
     bytes32 private _task;

@@ -34,9 +34,9 @@ contract HostileTokensTest is MarketWorld {
     function test_deposit_ofTokensThatRefuseOrCheat_isRefusedWithItsReason() public {
         _refusesDeposit(Conduct.RETURNS_FALSE, _failed());
         _refusesDeposit(Conduct.RETURNS_TWO, _failed());
-        _refusesDeposit(Conduct.LIES, abi.encodeWithSelector(IVault.WrongDeposit.selector, AMOUNT, 0));
-        _refusesDeposit(Conduct.TAKES_FEE, abi.encodeWithSelector(IVault.WrongDeposit.selector, AMOUNT, AMOUNT - AMOUNT / 100));
-        _refusesDeposit(Conduct.GIVES_MORE, abi.encodeWithSelector(IVault.WrongDeposit.selector, AMOUNT, AMOUNT + 1));
+        _refusesDeposit(Conduct.LIES, _wrongDeposit(0));
+        _refusesDeposit(Conduct.TAKES_FEE, _wrongDeposit(AMOUNT - AMOUNT / 100));
+        _refusesDeposit(Conduct.GIVES_MORE, _wrongDeposit(AMOUNT + 1));
         _refusesDeposit(Conduct.REVERTS, abi.encodeWithSelector(HostileToken.Refused.selector));
         _refusesDeposit(Conduct.REVERTS_SILENTLY, "");
         _refusesDeposit(Conduct.REVERTS_WITH_A_BOMB, new bytes(1_000_000));
@@ -62,7 +62,7 @@ contract HostileTokensTest is MarketWorld {
         } else if (percent > 100) {
             // More than was named arrives as well, or the allowance is met by a part: never credited as named.
             uint256 after_ = (owed + AMOUNT) * percent / 100;
-            _refusesDeposit(Conduct.HONEST, abi.encodeWithSelector(IVault.WrongDeposit.selector, AMOUNT, after_ - shown));
+            _refusesDeposit(Conduct.HONEST, _wrongDeposit(after_ - shown));
         } else {
             _deposit(AMOUNT);
         }
@@ -172,7 +172,7 @@ contract HostileTokensTest is MarketWorld {
     function test_reentrance_intoTheModules_movesOnlyTheTokensOwnCredit() public {
         _giveTheTokenCredit();
         bytes[2] memory inner =
-            [abi.encodeWithSignature("stake(uint256)", 100 * TOKEN), abi.encodeWithSignature("requestUnbond(uint256)", 100 * TOKEN)];
+            [abi.encodeCall(registry.stake, (100 * TOKEN)), abi.encodeCall(registry.requestUnbond, (100 * TOKEN))];
         for (uint256 outer = 0; outer < 3; ++outer) {
             for (uint256 i = 0; i < inner.length; ++i) {
                 if (vault.credits(BURN_ADDRESS) == 0) standIn.take(rival, bytes32("pot"), 5);
@@ -216,7 +216,8 @@ contract HostileTokensTest is MarketWorld {
         for (uint256 i = 0; i < conducts.length; ++i) {
             _hostile.setPermit(conducts[i]);
             vm.prank(stranger);
-            (bool ok,) = address(vault).call{gas: 30_000_000}(abi.encodeCall(IVault.depositWithPermit, (3, 0, 0, 0, 0)));
+            bytes memory move = abi.encodeCall(IVault.depositWithPermit, (3, 0, 0, 0, 0));
+            (bool ok,) = address(vault).call{gas: 30_000_000}(move);
             vm.assertTrue(ok, "the allowance is there");
             vm.assertEq(vault.credits(stranger), WEALTH + 3 * (i + 1));
             assertSolvent();
@@ -330,6 +331,10 @@ contract HostileTokensTest is MarketWorld {
     function _checkRefusal(bool ok, bytes memory got, bytes memory expected) private pure {
         vm.assertFalse(ok, "it went on");
         vm.assertEq(keccak256(got), keccak256(expected), "another refusal");
+    }
+
+    function _wrongDeposit(uint256 arrived) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(IVault.WrongDeposit.selector, AMOUNT, arrived);
     }
 
     function _failed() private view returns (bytes memory) {

@@ -5,8 +5,8 @@ import {ExactFloat} from "./ExactFloat.sol";
 import {FoldAxis, FoldLoad, FoldNode, FoldNodes} from "./FoldNode.sol";
 
 /// @title One term of a fold, by the text of docs/PROTOCOL.md, sections 1 and 2
-/// @notice The plain twin of FoldTerm and ScalarProgram: works on the node as a struct, floats by ExactFloat, integers by
-/// the language's own 32-bit types.
+/// @notice The plain twin of FoldTerm and ScalarProgram: works on the node as a struct, floats by ExactFloat, integers
+/// by the language's own 32-bit types.
 library PlainFold {
     /// @notice The accumulator after the term, and whether the term was skipped.
     function applyTerm(FoldNode memory n, uint256 element, uint256 term, uint32 previous, uint32[] memory words)
