@@ -1,6 +1,7 @@
 """Agents: requester, solver, verifier.
 
 Each is a reader, a pure strategy and a sender around a journal. Read in this order: `duties`,
-`book`, `reader`, `sender`, `journal`, `attempts`, `bundle`, `served`; `appraisal`, `bids`,
-`solver`; `checking`, `verifier`; `requester`.
+`undo`, `book`, `trail`, `views`, `reader`; `sender`, `journal`, `attempts`, `moves`; `bundle`,
+`served`; `appraisal`, `bids`, `runs`, `solver`; `checking`, `openings`, `verifier`; `requester`;
+`daemon`, `housekeeping`, `runtime`.
 """

@@ -17,6 +17,7 @@ from typing import Final
 from protocol.agents.bundle import TaskRefused
 from protocol.agents.duties import Due
 from protocol.agents.journal import SecondRootError
+from protocol.agents.logs import log_context
 from protocol.chain.endpoints import RpcUnreachable
 from protocol.chain.outbox import AlreadyPending, InsufficientFunds
 from protocol.chain.reverts import Reverted
@@ -101,7 +102,7 @@ class Attempts:
         trouble: Exception | None = None
         for due in sorted(dues, key=lambda due: due.deadline):
             try:
-                done = self.make(due.key, due.act)
+                done = self.carry_out(due)
             except RpcUnreachable:
                 raise
             except OWN_TROUBLE as error:
@@ -115,6 +116,11 @@ class Attempts:
         if trouble is not None:
             raise trouble
         return any_done
+
+    def carry_out(self, due: Due) -> bool:
+        """As `make`, with what it is about in the log."""
+        with log_context(**due.about):
+            return self.make(due.key, due.act)
 
     def _put_off(self, key: bytes) -> None:
         """Wait longer than the last time."""

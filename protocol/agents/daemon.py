@@ -16,6 +16,7 @@ from typing import Final, Protocol
 import requests
 from web3.exceptions import Web3Exception
 
+from protocol.agents.logs import log_context
 from protocol.chain.heads import Head, HeadNotTrusted
 from protocol.chain.outbox import InsufficientFunds, Outcome
 from protocol.training.stop import StopSignal
@@ -156,7 +157,9 @@ class Daemon:
         if self._watcher is not None:
             self._watcher.became(outcome)
         if outcome.mined is not None:
-            log.info(
-                "%s mined in block %d, %d gas",
-                *(outcome.intent.label, outcome.mined.block_number, outcome.mined.gas_used),
-            )
+            with log_context(tx=outcome.mined.tx_hash):
+                log.info(
+                    "%s with nonce %d mined in block %d, %d gas",
+                    *(outcome.intent.label, outcome.intent.nonce),
+                    *(outcome.mined.block_number, outcome.mined.gas_used),
+                )

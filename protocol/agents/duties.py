@@ -6,8 +6,8 @@ A duty is the name of a contract's function, except CHECK, whose result decides 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
@@ -64,11 +64,13 @@ class Due:
         deadline: the first second at which it is too late; what is tightest comes first.
         key: of the task, claim or dispute that a failure holds up.
         act: does it; whether it did something.
+        about: the task, claim or dispute by these names, for the log.
     """
 
     deadline: int
     key: bytes
     act: Callable[[], bool]
+    about: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def task_at(task: TaskView, now: int) -> TaskView:

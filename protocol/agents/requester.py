@@ -71,7 +71,7 @@ class Requester:
         with self._reader.one_block():
             own = list(self._reader.book.tasks_of.get(self._sender.account, ()))
             self._reader.prefetch(tasks=own)
-            dues = [Due(0, task_id, partial(self._drive, task_id)) for task_id in own]
+            dues = [Due(0, t, partial(self._drive, t), {"task": t}) for t in own]
             return self._attempts.make_all(dues, self._reader.refresh)
 
     def _drive(self, task_id: bytes) -> bool:

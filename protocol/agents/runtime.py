@@ -194,7 +194,8 @@ class Runtime:
         self.outbox = make_outbox(operator, self.chain, key, txlog)
         self.chain.attach(self.outbox)
         self.guard = self._guard(file)
-        self.reader = Reader(self.deployment, file.first_block)
+        # An agent runs for months; a command may be asked about anything.
+        self.reader = Reader(self.deployment, file.first_block, keeps_ended=not exclusive)
         self.sender = QueuedSender(self.deployment, self.outbox, self.role)
         self.store = self._open_store(file)
         self.server = self._serve()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from web3.contract import Contract
 
     from protocol.chain.deployment import Deployment
+
+log = logging.getLogger(__name__)
 
 __all__ = ["AlreadyPending", "Ledger", "QueuedSender", "Sender", "Transaction"]
 
@@ -162,10 +165,10 @@ class QueuedSender(Sender):
         arguments: tuple[Any, ...],
         dispute_id: bytes | None = None,
     ) -> None:
-        del where
-        self._outbox.submit(
+        intent = self._outbox.submit(
             contract.address,
             call_data(contract.functions[function](*arguments)),
             label=function,
             urgent=dispute_id is not None or function in URGENT,
         )
+        log.info("%s.%s sent with nonce %d", where, function, intent.nonce)

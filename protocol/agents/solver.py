@@ -146,14 +146,16 @@ class Solver:
         self._reader.prefetch_situations(r.dispute_id for r in due if r.side is Side.SOLVER)
         for record in due:
             act = partial(self._defend, record.dispute_id)
-            yield Due(record.deadline, record.dispute_id, act)
+            about = {"claim": record.claim_id, "dispute": record.dispute_id}
+            yield Due(record.deadline, record.dispute_id, act, about)
 
     def _claims_due(self) -> Iterator[Due]:
         book = self._reader.book
         claims = list(book.claims_of.get(self.account, ()))
         self._reader.prefetch(claims=claims)
         for claim_id in claims:
-            yield Due(book.windows[claim_id][0], claim_id, partial(self._push, claim_id))
+            act = partial(self._push, claim_id)
+            yield Due(book.windows[claim_id][0], claim_id, act, {"claim": claim_id})
 
     def _tasks_due(self) -> Iterator[Due]:
         """A task that has ended may still hold a stake, if this solver bid on it."""
@@ -164,14 +166,15 @@ class Solver:
             terms, _ = book.tasks[task_id]
             round_ = book.rounds.get(task_id)
             deadline = NO_DEADLINE if round_ is None else round_.next_end(now)
-            yield Due(deadline, task_id, partial(self._work, task_id, terms))
+            act = partial(self._work, task_id, terms)
+            yield Due(deadline, task_id, act, {"task": task_id})
 
     def _do_long_things(self) -> bool:
         """Long things, the tightest deadline first, until it is time to look at the clocks."""
         until = time.monotonic() + min(LOOK_SECONDS, self._slice_seconds)
         acted = False
         for due in sorted(self._long, key=lambda due: due.deadline):
-            acted |= self._attempts.make(due.key, due.act)
+            acted |= self._attempts.carry_out(due)
             if time.monotonic() >= until:
                 break
         return acted
@@ -218,7 +221,7 @@ class Solver:
                 return True
             case Duty.TRAIN:
                 act = partial(self._train, task_id, view)
-                self._long.append(Due(view.run_end, task_id + b"train", act))
+                self._long.append(Due(view.run_end, task_id + b"train", act, {"task": task_id}))
                 return False
         return self._bids.reclaim(task_id, view)
 
@@ -234,7 +237,7 @@ class Solver:
         lost = self._reader.book.fallen_claims_of(task_id, self.account)
         if task_id not in self._appraised or lost:
             act = partial(self._appraise_and_bid, task_id, terms)
-            self._long.append(Due(view.bid_end, task_id, act))
+            self._long.append(Due(view.bid_end, task_id, act, {"task": task_id}))
             return False
         if self._reader.credit(self.account) < view.required_stake + view.deposit:
             return False

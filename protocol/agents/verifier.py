@@ -128,7 +128,8 @@ class Verifier:
         for record in {r.dispute_id: r for r in (*mine, *lost, *freed)}.values():
             deadline = NO_DEADLINE if record.claim_id in book.fallen else record.deadline
             act = partial(self._advance, record.claim_id, record.dispute_id)
-            yield Due(deadline, record.dispute_id, act)
+            about = {"claim": record.claim_id, "dispute": record.dispute_id}
+            yield Due(deadline, record.dispute_id, act, about)
 
     def _openings_due(self) -> Iterator[Due]:
         """Commitments for what it found false, and their openings: soon, whatever they allow.
@@ -138,14 +139,17 @@ class Verifier:
         windows, soon = self._reader.book.windows, self._reader.now() + SOON_SECONDS
         for sealed in self._openings.pending():
             deadline = min(soon, windows[sealed.claim_id][1])
-            yield Due(deadline, sealed.commitment, partial(self._openings.conclude, sealed))
+            about = {"claim": sealed.claim_id, "dispute": sealed.commitment}
+            act = partial(self._openings.conclude, sealed)
+            yield Due(deadline, sealed.commitment, act, about)
         for claim_id in self._reader.book.open_claims:
             _, segments = _read_verdict(self._verdict(claim_id))
             for segment in segments:
                 if not self._openings.is_committed(claim_id, segment):
                     act = partial(self._openings.commit, claim_id, segment)
                     deadline = min(soon, windows[claim_id][0])
-                    yield Due(deadline, claim_id + segment.to_bytes(8, "big"), act)
+                    key = claim_id + segment.to_bytes(8, "big")
+                    yield Due(deadline, key, act, {"claim": claim_id})
 
     def _claims_due(self) -> Iterator[Due]:
         book = self._reader.book
@@ -153,7 +157,8 @@ class Verifier:
         claims = [*book.open_claims, *(c for c in fees if c in book.finalised)]
         self._reader.prefetch(claims=claims)
         for claim_id in claims:
-            yield Due(book.windows[claim_id][0], claim_id, partial(self._do_duty, claim_id))
+            act = partial(self._do_duty, claim_id)
+            yield Due(book.windows[claim_id][0], claim_id, act, {"claim": claim_id})
 
     def _forget_ended(self) -> None:
         """What is kept of claims is kept while they are open: an agent runs for months."""
@@ -212,7 +217,8 @@ class Verifier:
         order = sorted(self._to_check, key=lambda c: (c not in self._searches, self._to_check[c]))
         for claim_id in order:
             check = partial(self._check_on, claim_id, until)
-            acted |= self._attempts.make(claim_id + b"check", check)
+            due = Due(self._to_check[claim_id], claim_id + b"check", check, {"claim": claim_id})
+            acted |= self._attempts.carry_out(due)
             if time.monotonic() >= until:
                 break
         return acted

@@ -282,7 +282,11 @@ def _deployment(error: Exception) -> UserError:
     )
 
 
-@explains("web3.exceptions.Web3Exception", "requests.exceptions.RequestException")
+@explains(
+    "web3.exceptions.Web3Exception",
+    "requests.exceptions.RequestException",
+    "builtins.ConnectionError",  # a node out of sync
+)
 def _node(error: Exception) -> UserError:
     return UserError(
         "the chain's node cannot be used",

@@ -159,7 +159,7 @@ def test_outcomes_are_told_before_the_agent_acts(caplog) -> None:
     script.outcomes = [Outcome(INTENT, MINED), Outcome(INTENT, None)]
     run(script)
     assert script.heard == ["looked 7", "became True", "became False", "progress"]
-    assert "assign mined in block 9, 21000 gas" in caplog.text
+    assert "assign with nonce 3 mined in block 9, 21000 gas" in caplog.text
 
 
 def test_chores_come_after_the_agent_and_may_fail_like_it() -> None:

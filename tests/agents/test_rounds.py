@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from protocol.agents.bundle import TaskUnreachable
 from protocol.agents.requester import Requester
 from protocol.agents.solver import Solver
 from protocol.chain.market import ClaimPhase, TaskPhase
@@ -22,7 +23,7 @@ def patient_requester(world: World, rounds: int) -> Requester:
 
 def offline(*_: object) -> None:
     """In place of what an agent would do."""
-    raise ConnectionError("offline")
+    raise TaskUnreachable("offline")
 
 
 def test_task_whose_claim_fell_is_trained_by_another_in_the_next_round(
