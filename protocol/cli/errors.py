@@ -358,6 +358,16 @@ def _task(error: Exception) -> UserError:
     )
 
 
+@explains("protocol.agents.requester.NotFinal")
+def _not_final(error: Exception) -> UserError:
+    return UserError(
+        "the task has no result",
+        str(error),
+        "look with `pinpoint task show ID` how it stands; fetch again when it is FINALISED",
+        "docs/operate/requester.md#4-how-it-ends",
+    )
+
+
 @explains("protocol.agents.journal.SecondRootError")
 def _second_root(error: Exception) -> UserError:
     return UserError(

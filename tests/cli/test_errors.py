@@ -104,6 +104,16 @@ def test_unexpected_errors_show_their_traceback_only_when_debugging(reporting, c
         assert "--debug" in told
 
 
+def test_task_without_a_result_is_told_with_what_to_do() -> None:
+    from protocol.agents.requester import NotFinal
+
+    words = explain(NotFinal("task 0x12 is SUBMITTED, expected FINALISED"))
+    assert words.code == Code.FAILED
+    assert "SUBMITTED, expected FINALISED" in words.why
+    assert "pinpoint task show" in words.todo
+    assert words.read == "docs/operate/requester.md#4-how-it-ends"
+
+
 def test_closed_pipes_are_no_errors(capsys) -> None:
     assert report(BrokenPipeError(32, "Broken pipe")) == Code.OK
     assert capsys.readouterr().err == ""
