@@ -168,19 +168,30 @@ class DeploymentPlan:
         for role, address in self.addresses.items():
             if chain.w3.eth.get_code(to_checksum_address(address)):
                 bound[role] = chain.contract(CONTRACTS[role], address)
-            elif role == "dispute" and deploy_dispute is not None:
+                continue
+            self._require_address(role, self._next_address(chain))  # before it is paid for
+            if role == "dispute" and deploy_dispute is not None:
                 bound[role] = deploy_dispute(bound["claims"], bound["vault"], bound["judge"])
             else:
                 arguments = self.arguments(role)
                 bound[role] = chain.deploy(CONTRACTS[role], *arguments, sender=self.deployer)
-            got = str(bound[role].address)
-            if got != address:
-                raise DeploymentError(
-                    f"the {role} has the address {got}, but the other contracts were told "
-                    f"{address}: {self.deployer} sent other transactions in between; deploy again "
-                    "with an account that does nothing else meanwhile"
-                )
+            self._require_address(role, str(bound[role].address))
         return Deployment(chain, self.preset, **bound)
+
+    def _next_address(self, chain: Chain) -> str:
+        """Where the deployer's next contract would lie."""
+        deployer = to_checksum_address(self.deployer)
+        return str(get_create_address(deployer, chain.w3.eth.get_transaction_count(deployer)))
+
+    def _require_address(self, role: str, got: str) -> None:
+        """DeploymentError unless a contract lies where the others were told."""
+        promised = self.addresses[role]
+        if got != promised:
+            raise DeploymentError(
+                f"the {role} has the address {got}, but the other contracts were told {promised}: "
+                f"{self.deployer} sent other transactions in between; deploy again with an account "
+                "that does nothing else meanwhile"
+            )
 
 
 def plan_deployment(
