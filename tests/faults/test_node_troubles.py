@@ -97,7 +97,7 @@ class Weather:
 
     def __call__(self) -> None:
         self._blocks += 1
-        if not self._coming or self._blocks % 3:
+        if not self._coming or self._blocks % 2:
             return
         name, (trouble, error) = self._coming.pop(0)
         trouble(*self._proxies)
