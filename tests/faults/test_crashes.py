@@ -6,14 +6,34 @@ The end is the phase, log root and result root of each claim, and what everybody
 from __future__ import annotations
 
 import sqlite3
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from protocol.agents.bundle import fetch_task
 from protocol.agents.runtime import JOURNAL
+from protocol.chain.deployfile import DeployFile
+from protocol.chain.deployment import CONTRACTS
+from protocol.chain.devnet import dev_account
+from protocol.chain.endpoints import Endpoints
 from protocol.chain.market import ClaimPhase
+from protocol.chain.rpc import RpcChain
+from protocol.cli.demo.world import TOKEN
+from protocol.storage import ContentStore
 from protocol.training import Task
-from tests.faults.colony import Colony, End, honest_end, play_scene
+from tests.faults.colony import (
+    PASSWORD,
+    TERMS,
+    Colony,
+    End,
+    Resident,
+    honest_end,
+    play_scene,
+    write_light_keystore,
+)
+from tests.faults.mortal import NAMES
 from tests.faults.nodes import running_node
 from tests.faults.points import COMMANDS, DISPUTE, POINTS, SENDING, WORK, Point, points_of
 from tests.training.regression import regression_task
@@ -151,3 +171,84 @@ def test_agents_killed_at_every_point_of_a_dispute_come_to_the_same_end(
     points = [point for point in POINTS if point.scene == DISPUTE]
     end, _ = play(tmp_path, task, DISPUTE, points)
     assert end == calm_dispute
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_deployer_killed_at_every_point_deploys_each_contract_once(tmp_path: Path) -> None:
+    with running_node("anvil", tmp_path) as node:
+        deployed = tmp_path / "deployment.json"
+        flags = (
+            *("--preset", "minimal", "--deployment", str(deployed), "--rpc", node.url),
+            *("--home", str(tmp_path / "home"), "--password-file", str(tmp_path / "password")),
+            *("--keystore", str(write_light_keystore(tmp_path, "deployer", key_of(0)))),
+            *("--confirmations", "1"),
+        )
+        write_password(tmp_path / "password")
+        lives = live_until_done(tmp_path / "deployer", COMMANDS, "deployer", "deploy", *flags)
+        assert lives.deaths == len(points_of("deployer", COMMANDS))
+        chain = RpcChain(Endpoints([node.url]))
+        deployment = DeployFile.load(deployed).connect(chain)  # code, wiring and constants
+        assert chain.w3.eth.get_transaction_count(dev_account(0).address) == len(CONTRACTS)
+        assert not deployed.with_name(f"{deployed.name}.begun").exists()
+        assert deployment.preset.name == "minimal"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_requester_killed_at_every_point_posts_the_task_once(task: Task, tmp_path: Path) -> None:
+    task.save(tmp_path / "task")
+    offer = {
+        name.replace("_", "-"): value if value < TOKEN else f'"{value // TOKEN}"'
+        for name, value in asdict(TERMS).items()
+    }
+    lines = "".join(f"{name} = {value}\n" for name, value in offer.items())
+    (tmp_path / "task" / "offer.toml").write_text(lines)
+    (tmp_path / "colony").mkdir()
+    with (
+        running_node("anvil", tmp_path) as node,
+        Colony(tmp_path / "colony", node, COMMANDS) as colony,
+    ):
+        flags = (
+            *("--deployment", str(colony.deployment_file), "--rpc", node.url),
+            *("--home", str(tmp_path / "home"), "--password-file", str(colony.password_file)),
+            *("--keystore", str(write_light_keystore(tmp_path, "requester", key_of(1)))),
+            *("--confirmations", "1"),
+        )
+        command = ("post", str(tmp_path / "task"), *flags)
+        # Its last life finds that the one before has posted, and says so: that is no new task.
+        lives = live_until_done(tmp_path / "requester", COMMANDS, "requester", *command, code=2)
+        assert "the task is open already" in lives.log.read_text()
+        assert lives.deaths == len(points_of("requester", COMMANDS))
+        (task_id,) = colony.reader.book.tasks
+        assert f"0x{task_id.hex()}" in lives.log.read_text()
+        terms, _ = colony.reader.book.tasks[task_id]
+        fetched = fetch_task(ContentStore(tmp_path / "home" / "store"), terms)
+        assert fetched.manifest == task.manifest
+
+
+def key_of(index: int) -> bytes:
+    """A development account's key."""
+    return bytes(dev_account(index).key)
+
+
+def write_password(path: Path) -> None:
+    path.write_text(PASSWORD + "\n")
+    path.chmod(0o600)
+
+
+def live_until_done(folder: Path, scene: str, role: str, *command: str, code: int = 0) -> Resident:
+    """Run a command again and again, until it ends by itself, with the code that it must."""
+    folder.mkdir()
+    points = points_of(role, scene)
+    (folder / NAMES).write_text("".join(f"{point.name}\n" for point in points))
+    group = () if role == "deployer" else (role,)
+    mortal = [sys.executable, "-m", "tests.faults.mortal", str(folder), scene]
+    lives = Resident(role, folder, [*mortal, *group, *command])
+    lives.start()
+    while lives.process is not None and lives.process.wait(300) == -9:
+        assert lives.revive()
+    assert lives.process is not None
+    assert lives.process.returncode == code, lives.tail()
+    assert sorted(lives.hits) == sorted(point.name for point in points)
+    return lives
