@@ -66,6 +66,14 @@ contract CounterRuns {
         }
     }
 
+    /// @notice Whether any state is wrong: one between two checkpoints may leave no trace in the log.
+    function isFalse(uint256 run) external view returns (bool) {
+        for (uint256 step = 1; step <= P.STEPS; ++step) {
+            if (stateRoot[run][step] != stateRoot[0][step]) return true;
+        }
+        return false;
+    }
+
     // --- trees: the values of their leaves -------------------------------------------------------------------
 
     /// @notice State roots at the checkpoints.

@@ -74,11 +74,15 @@ abstract contract DisputeMoves is MarketMoves {
         plan.onBinding = _chance(25);
         plan.binding = uint32(_random(P.STATES));
         plan.node = uint32(_random(P.NODES));
-        plan.element = uint64(_random(P.numelOf(plan.node)));
-        plan.term = uint64(_random(P.termsOf(plan.node)));
+        plan.element = _place(P.numelOf(plan.node));
+        plan.term = _place(P.termsOf(plan.node));
         uint8 loads = P.loadsOf(plan.node);
         uint8 kind = uint8(_random(loads + 1));
         plan.kind = kind == loads ? P.ARITHMETIC : kind;
+        // The only load out of bounds.
+        if (_chance(10)) {
+            (plan.onBinding, plan.node, plan.element, plan.term, plan.kind) = (false, 1, 0, 0, 1);
+        }
     }
 
     function _open(uint256 i) internal {
@@ -87,6 +91,7 @@ abstract contract DisputeMoves is MarketMoves {
         Others memory others = _others(i);
         bytes memory data = abi.encodeCall(IDispute.open, (c.id, o.segment, o.salt));
         _accept("open", o.opener, address(dispute), data);
+        if (o.segment == 0) _count("bisectLog");
         (o.stage, o.openedAt) = (Stage.LIVE, now_());
         ++c.live;
         o.measure = measureOf(dispute.position(o.id));
@@ -156,6 +161,7 @@ abstract contract DisputeMoves is MarketMoves {
         Others memory others = _others(i);
         (, uint256 gas_) = _accept(name, sender, address(dispute), data);
         if (judged) _checkGas(gas_, data);
+        if (bytes4(data) == IEndgame.judgeLoad.selector) _countLoad(p);
         if (bytes4(data) == IEndgame.bisect.selector) _countLevel(dispute.position(o.id).level);
         ++o.moves;
         _afterMove(i, others, judged);
@@ -182,6 +188,13 @@ abstract contract DisputeMoves is MarketMoves {
         else if (level == Level.POST_STATE) _count("bisectPostState");
         else if (level == Level.TENSOR) _count("bisectTensor");
         else _count("bisectFold");
+    }
+
+    function _countLoad(Position memory p) private {
+        if (p.node == 1 && p.kind == 0) _count("judgeLoadOfData");
+        else if (p.node == 1 && p.term == 0) _count("judgeLoadOutOfBounds");
+        else if (p.node == 2 && p.kind != 0) _count("judgeLoadOfNode");
+        else _count("judgeLoadOfState");
     }
 
     function _endLive(uint256 i, bytes4 selector, string memory name) private {

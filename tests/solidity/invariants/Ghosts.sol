@@ -49,7 +49,7 @@ struct ClaimGhost {
     address solver;
     bool honest;
     bool silent; // does not answer disputes
-    bool isFalse; // its log is not the program's
+    bool isFalse; // some state of its run is not the program's
     bool challenged; // by an honest, live challenger
     bool fallen;
     uint256 live; // disputes
@@ -169,6 +169,13 @@ abstract contract Ghosts is MarketDeployment, IDisputeTypes {
     function _random(uint256 n) internal returns (uint256) {
         _randomness = uint256(keccak256(abi.encode(_randomness)));
         return _randomness % n;
+    }
+
+    /// @dev 0 .. n-1, the ends more often: the first term reads out of bounds, the last element is in another chunk.
+    function _place(uint64 n) internal returns (uint64) {
+        uint256 where = _random(4);
+        if (where == 0) return 0;
+        return where == 1 ? n - 1 : uint64(_random(n));
     }
 
     function _chance(uint256 percent) internal returns (bool) {

@@ -126,8 +126,8 @@ abstract contract MarketMoves is Checks {
         lie.node = uint32(_random(P.NODES));
         lie.binding = uint32(_random(P.STATES));
         uint64 numel = lie.kind == LieKind.BINDING ? P.stateNumel(lie.binding) : P.numelOf(lie.node);
-        lie.element = uint64(_random(numel));
-        lie.term = uint64(_random(P.termsOf(lie.node)));
+        lie.element = _place(numel);
+        lie.term = _place(P.termsOf(lie.node));
         lie.load = uint8(_random(P.loadsOf(lie.node)));
         return runs.execute(lie);
     }
@@ -167,8 +167,7 @@ abstract contract MarketMoves is Checks {
         c.id = abi.decode(result, (bytes32));
         (c.task, c.run, c.solver) = (_indexOf(t), t.run, v.solver);
         (c.honest, c.silent) = (t.honest, !t.honest && _chance(20));
-        c.isFalse = TestTree.root(TestTree.leaves(runs.logLeaves(t.run)))
-            != TestTree.root(TestTree.leaves(runs.logLeaves(0)));
+        c.isFalse = runs.isFalse(t.run);
         c.submittedAt = now_();
         _count(c.honest ? "honestClaim" : c.isFalse ? "falseClaim" : "lateClaim");
         bytes memory early = abi.encodeWithSelector(
@@ -323,6 +322,9 @@ abstract contract MarketMoves is Checks {
             collected[key] = true;
             bytes memory data = abi.encodeCall(IVerification.collectFee, (c.id, v.verifiers[i]));
             _accept("collectFee", _anyone(), address(claims), data);
+            bytes memory again =
+                abi.encodeWithSelector(IVerification.NothingToCollect.selector, c.id, v.verifiers[i]);
+            _refuse("NothingToCollect", _anyone(), address(claims), data, again);
             --c.uncollected;
             return true;
         }
