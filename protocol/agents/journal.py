@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Final
+
+LOCKED_S: Final = 30.0
+"""How long to wait for another process, such as a command of the operator, to end its write."""
 
 
 class SecondRootError(RuntimeError):
@@ -29,7 +33,7 @@ class Journal:
         self._scope = f"{chain_id}:{account.lower()}"
         if path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(str(path), isolation_level=None)
+        self._db = sqlite3.connect(str(path), isolation_level=None, timeout=LOCKED_S)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute(

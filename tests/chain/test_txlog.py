@@ -164,6 +164,8 @@ def test_log_and_journal_share_a_file(tmp_path: Path) -> None:
 
     path = tmp_path / "home" / "journal.sqlite"
     journal, txlog = Journal(path, 1, ME), TransactionLog(path, 1, ME)
+    waits = [each._db.execute("PRAGMA busy_timeout").fetchone() for each in (journal, txlog)]
+    assert waits == [(30_000,), (30_000,)]  # for each other's processes: a node may be slow
     journal.bind_root(b"claim", b"path", b"root")
     write(txlog, 0)
     assert Journal(path, 1, ME).recall("topic", b"key") is None
