@@ -1,135 +1,44 @@
-"""What the commands of solver and verifier share: flags to a running process."""
+"""From an agent's flags to a process that runs unattended."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from protocol.cli.errors import Code, UserError
 from protocol.cli.output import say
 from protocol.cli.settings import parse_address
 
 if TYPE_CHECKING:
     from protocol.agents.daemon import Agent
-    from protocol.agents.runtime import Operator, Runtime
+    from protocol.agents.runtime import Runtime
     from protocol.agents.telemetry import Telemetry
+    from protocol.cli.flags import AgentFlags
     from protocol.training.stop import StopSignal
 
-GWEI = 10**9
-
-ServeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--serve",
-        help="Serve the own store over HTTP here; port 0 takes a free one.",
-        metavar="HOST:PORT",
-    ),
-]
-AnnounceOption = Annotated[
-    str | None,
-    typer.Option(
-        "--announce",
-        help="Announce on chain that the own store is reached here; with --serve alone: where it "
-        "listens.",
-        metavar="URL",
-    ),
-]
-UrgentFeeOption = Annotated[
-    float | None,
-    typer.Option(
-        "--max-urgent-fee-gwei",
-        help="The most per gas where a clock runs; five times --max-fee-gwei if missing.",
-        min=0,
-    ),
-]
-HeadAgeOption = Annotated[
-    int | None,
-    typer.Option(
-        "--max-head-age",
-        help="Seconds: act on no chain whose latest block is older; 0: any age.",
-        min=0,
-    ),
-]
-KeepDaysOption = Annotated[
-    float,
-    typer.Option(
-        "--keep-days",
-        help="Days for which the files of tasks that have ended stay: results are fetched later.",
-        min=0,
-    ),
-]
-DEFAULT_KEEP_DAYS = 7.0
-ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", help="Threads to compute with; all if missing.", min=1)
-]
+Make = Callable[["Runtime", "StopSignal", "Telemetry"], "Agent"]
+"""Makes an agent, given what it stands on, the wish to stop, and where it tells of its steps."""
 
 
-def make_operator(
-    *,
-    rpc: Sequence[str],
-    deployment: Path,
-    home: Path,
-    keystore: Path,
-    password_file: Path | None,
-    store: str | None,
-    read_store: Sequence[str] | None,
-    serve: str | None,
-    max_fee_gwei: float,
-    max_urgent_fee_gwei: float | None,
-    confirmations: int,
-    max_head_age: int | None,
-) -> Operator:
-    """An operator's decisions out of flags. UserError if two of them contradict each other."""
-    from protocol.agents.runtime import Operator
-    from protocol.chain.fees import FeePolicy
-
-    urgent = 5 * max_fee_gwei if max_urgent_fee_gwei is None else max_urgent_fee_gwei
-    try:
-        fees = FeePolicy(round(max_fee_gwei * GWEI), round(urgent * GWEI))
-    except ValueError as error:
-        raise UserError(
-            "the fee caps contradict each other",
-            str(error),
-            "change --max-fee-gwei or --max-urgent-fee-gwei",
-            code=Code.USAGE,
-        ) from error
-    return Operator(
-        rpc=tuple(rpc),
-        deployment=deployment,
-        home=home,
-        keystore=keystore,
-        password_file=password_file,
-        store=store,
-        read_stores=tuple(read_store or ()),
-        serve=None if serve is None else parse_address(serve),
-        fees=fees,
-        confirmations=confirmations,
-        max_head_age_s=max_head_age,
-    )
-
-
-def drive(
-    runtime: Runtime,
-    make: Callable[[StopSignal, Telemetry], Agent],
-    *,
-    folders: Sequence[Path] = (),
-    keep_days: float,
-    poll_seconds: float,
-    metrics: str | None,
-) -> None:
-    """Run an agent until it is told to stop.
+def run_agent(role: str, flags: AgentFlags, make: Make, folders: Sequence[str] = ()) -> None:
+    """Run an agent as this process, until it is told to stop.
 
     Args:
-        runtime: what it stands on.
-        make: the agent, given the wish to stop and where it tells of its steps.
-        folders: where it has a folder for each task.
-        keep_days: how long what has ended stays on its disk.
-        poll_seconds: pause between two looks.
-        metrics: where to serve metrics, if anywhere.
+        role: what it is.
+        flags: as given.
+        make: the agent.
+        folders: in its home, in each of which it has a folder for each task.
     """
+    from protocol.agents.logs import configure_logs
+    from protocol.agents.runtime import Runtime
+
+    configure_logs(flags.log_format.value, flags.log_level.value)
+    with Runtime(flags.operator(), role) as runtime:
+        _announce(runtime, flags.announce)
+        _drive(runtime, flags, make, [flags.home / folder for folder in folders])
+
+
+def _drive(runtime: Runtime, flags: AgentFlags, make: Make, folders: list[Path]) -> None:
     from protocol.agents.daemon import Daemon
     from protocol.agents.housekeeping import Pruner, Teller
     from protocol.agents.telemetry import Telemetry
@@ -140,20 +49,20 @@ def drive(
     address = runtime.chain.w3.to_checksum_address(account)
     journal, reader = runtime.journal, runtime.reader
     chores: list[Callable[[], None]] = [
-        Pruner(reader, runtime.store.own, list(folders), journal.roots_of, keep_days),
+        Pruner(reader, runtime.store.own, folders, journal.roots_of, flags.keep_days),
         Teller(reader, account, telemetry, lambda: runtime.chain.w3.eth.get_balance(address)),
     ]
     with stop.on_signals():
-        if metrics is not None:
-            say(f"metrics at {telemetry.serve(*parse_address(metrics))}/metrics")
+        if flags.metrics is not None:
+            say(f"metrics at {telemetry.serve(*parse_address(flags.metrics))}/metrics")
         try:
-            agent = make(stop, telemetry)
+            agent = make(runtime, stop, telemetry)
             Daemon(
                 agent,
                 runtime.guard,
                 runtime.outbox,
                 stop,
-                poll_s=poll_seconds,
+                poll_s=flags.poll_seconds,
                 watcher=telemetry,
                 chores=chores,
             ).run()
@@ -161,7 +70,7 @@ def drive(
             telemetry.stop()
 
 
-def announce(runtime: Runtime, url: str | None) -> None:
+def _announce(runtime: Runtime, url: str | None) -> None:
     """Tell on chain where the own store is, unless the chain has it so already."""
     wanted = url or (runtime.server.url if runtime.server is not None else None)
     if wanted is None:

@@ -12,26 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from protocol.cli.agent import make_operator
 from protocol.cli.errors import Code, UserError
+from protocol.cli.flags import SendFlags, takes
 from protocol.cli.output import emit, print_fields, say
-from protocol.cli.settings import (
-    DEFAULT_CONFIRMATIONS,
-    DEFAULT_DEPLOYMENT,
-    DEFAULT_HOME,
-    DEFAULT_KEYSTORE,
-    DEFAULT_MAX_FEE_GWEI,
-    DEFAULT_RPC,
-    ConfirmationsOption,
-    DeploymentOption,
-    DryRunOption,
-    HomeOption,
-    JsonOption,
-    KeystoreOption,
-    MaxFeeOption,
-    PasswordFileOption,
-    RpcOption,
-)
+from protocol.cli.settings import DEFAULT_HOME, DryRunOption, JsonOption
 
 if TYPE_CHECKING:
     from protocol.chain.deployfile import DeployFile
@@ -44,7 +28,9 @@ PAGE = "docs/operate/deploy.md"
 
 
 @app.command("deploy")
+@takes(SendFlags, home=DEFAULT_HOME / "deployer")
 def deploy(
+    flags: SendFlags,
     preset: Annotated[
         str, typer.Option("--preset", help="Constants: devnet, local or minimal.")
     ] = "devnet",
@@ -56,13 +42,6 @@ def deploy(
             metavar="ADDRESS",
         ),
     ] = None,
-    rpc: RpcOption = DEFAULT_RPC,
-    deployment: DeploymentOption = DEFAULT_DEPLOYMENT,
-    home: HomeOption = DEFAULT_HOME / "deployer",
-    keystore: KeystoreOption = DEFAULT_KEYSTORE,
-    password_file: PasswordFileOption = None,
-    max_fee_gwei: MaxFeeOption = DEFAULT_MAX_FEE_GWEI,
-    confirmations: ConfirmationsOption = DEFAULT_CONFIRMATIONS,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -82,21 +61,8 @@ def deploy(
             PAGE,
             Code.USAGE,
         )
-    operator = make_operator(
-        rpc=rpc,
-        deployment=deployment,
-        home=home,
-        keystore=keystore,
-        password_file=password_file,
-        store=None,
-        read_store=None,
-        serve=None,
-        max_fee_gwei=max_fee_gwei,
-        max_urgent_fee_gwei=None,
-        confirmations=confirmations,
-        max_head_age=None,
-    )
-    with open_account(operator) as chain:
+    deployment = flags.deployment
+    with open_account(flags.operator()) as chain:
         plan = _plan(chain, PRESETS[preset], token, deployment)
         value: dict[str, Any] = {
             "chain_id": chain.chain_id,

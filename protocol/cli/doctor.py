@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from protocol.cli.agent import ServeOption
+from protocol.cli.flags import ServeOption
 from protocol.cli.output import Column, emit, print_line, print_table
 from protocol.cli.roles import RoleOption, values_for
 from protocol.cli.settings import (

@@ -9,45 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from protocol.cli import offer as offers
-from protocol.cli.agent import (
-    DEFAULT_KEEP_DAYS,
-    AnnounceOption,
-    HeadAgeOption,
-    KeepDaysOption,
-    ServeOption,
-    UrgentFeeOption,
-    announce,
-    drive,
-    make_operator,
-)
+from protocol.cli.agent import run_agent
 from protocol.cli.errors import Code, UserError
+from protocol.cli.flags import AgentFlags, FetchFlags, SendFlags, takes
 from protocol.cli.output import emit, format_tokens, print_fields, print_line, say
-from protocol.cli.settings import (
-    DEFAULT_CONFIRMATIONS,
-    DEFAULT_DEPLOYMENT,
-    DEFAULT_HOME,
-    DEFAULT_KEYSTORE,
-    DEFAULT_MAX_FEE_GWEI,
-    DEFAULT_POLL_SECONDS,
-    DEFAULT_RPC,
-    ConfirmationsOption,
-    DeploymentOption,
-    DryRunOption,
-    HomeOption,
-    JsonOption,
-    KeystoreOption,
-    LogFormat,
-    LogFormatOption,
-    LogLevel,
-    LogLevelOption,
-    MaxFeeOption,
-    MetricsOption,
-    PasswordFileOption,
-    PollSecondsOption,
-    ReadStoreOption,
-    RpcOption,
-    StoreOption,
-)
+from protocol.cli.settings import DEFAULT_HOME, DryRunOption, JsonOption, StoreOption
 
 if TYPE_CHECKING:
     from protocol.agents.requester import Requester
@@ -64,7 +30,9 @@ PAGE = "docs/operate/requester.md"
 
 
 @app.command("post")
+@takes(SendFlags, home=HOME)
 def post(
+    flags: SendFlags,
     folder: Annotated[Path, typer.Argument(help="Task folder, with an offer.toml or flags.")],
     max_reward: offers.MaxRewardOption = None,
     value_at_risk: offers.ValueAtRiskOption = None,
@@ -80,14 +48,7 @@ def post(
     again: Annotated[
         bool, typer.Option("--again", help="Post it although the same task is open already.")
     ] = False,
-    rpc: RpcOption = DEFAULT_RPC,
-    deployment: DeploymentOption = DEFAULT_DEPLOYMENT,
-    home: HomeOption = HOME,
-    keystore: KeystoreOption = DEFAULT_KEYSTORE,
-    password_file: PasswordFileOption = None,
     store: StoreOption = None,
-    max_fee_gwei: MaxFeeOption = DEFAULT_MAX_FEE_GWEI,
-    confirmations: ConfirmationsOption = DEFAULT_CONFIRMATIONS,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -97,7 +58,7 @@ def post(
     from protocol.agents.runtime import Runtime
     from protocol.training.task import Task
 
-    flags: dict[str, str | int | None] = {
+    overrides: dict[str, str | int | None] = {
         "max-reward": max_reward,
         "value-at-risk": value_at_risk,
         "verifier-fee": verifier_fee,
@@ -110,24 +71,10 @@ def post(
         "segment-seconds": segment_seconds,
         "trace-seconds": trace_seconds,
     }
-    offer = offers.read_offer(folder, flags)
+    offer = offers.read_offer(folder, overrides)
     task = Task.load(folder)
-    operator = make_operator(
-        rpc=rpc,
-        deployment=deployment,
-        home=home,
-        keystore=keystore,
-        password_file=password_file,
-        store=store,
-        read_store=None,
-        serve=None,
-        max_fee_gwei=max_fee_gwei,
-        max_urgent_fee_gwei=None,
-        confirmations=confirmations,
-        max_head_age=None,
-    )
     terms = terms_of(task, offer)
-    with Runtime(operator, "requester", exclusive=False) as runtime:
+    with Runtime(flags.operator(store=store), "requester", exclusive=False) as runtime:
         value = _quote(runtime, task, terms)
         same = _find_open(runtime, terms)
         if same is not None and not again:
@@ -145,70 +92,28 @@ def post(
 
 
 @app.command("run")
+@takes(AgentFlags, home=HOME)
 def run(
+    flags: AgentFlags,
     rounds: Annotated[
         int,
         typer.Option(
             "--rounds", help="Rounds of bidding, if solvers fail, before a refund.", min=1
         ),
     ] = 1,
-    rpc: RpcOption = DEFAULT_RPC,
-    deployment: DeploymentOption = DEFAULT_DEPLOYMENT,
-    home: HomeOption = HOME,
-    keystore: KeystoreOption = DEFAULT_KEYSTORE,
-    password_file: PasswordFileOption = None,
-    store: StoreOption = None,
-    read_store: ReadStoreOption = None,
-    serve: ServeOption = None,
-    announce_url: AnnounceOption = None,
-    metrics: MetricsOption = None,
-    max_fee_gwei: MaxFeeOption = DEFAULT_MAX_FEE_GWEI,
-    max_urgent_fee_gwei: UrgentFeeOption = None,
-    confirmations: ConfirmationsOption = DEFAULT_CONFIRMATIONS,
-    max_head_age: HeadAgeOption = None,
-    poll_seconds: PollSecondsOption = DEFAULT_POLL_SECONDS,
-    keep_days: KeepDaysOption = DEFAULT_KEEP_DAYS,
-    log_format: LogFormatOption = LogFormat.TEXT,
-    log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Look after the tasks of the account: auction, no-show, refund; serve their files."""
-    from protocol.agents.logs import configure_logs
-    from protocol.agents.runtime import Runtime
-
-    configure_logs(log_format.value, log_level.value)
-    operator = make_operator(
-        rpc=rpc,
-        deployment=deployment,
-        home=home,
-        keystore=keystore,
-        password_file=password_file,
-        store=store,
-        read_store=read_store,
-        serve=serve,
-        max_fee_gwei=max_fee_gwei,
-        max_urgent_fee_gwei=max_urgent_fee_gwei,
-        confirmations=confirmations,
-        max_head_age=max_head_age,
-    )
-    with Runtime(operator, "requester") as runtime:
-        announce(runtime, announce_url)
-        make = partial(_make_requester, runtime, rounds)
-        drive(runtime, make, keep_days=keep_days, poll_seconds=poll_seconds, metrics=metrics)
+    run_agent("requester", flags, partial(_make_requester, rounds))
 
 
 @app.command("fetch")
+@takes(FetchFlags, home=HOME)
 def fetch(
+    flags: FetchFlags,
     task: Annotated[str, typer.Argument(help="The task's id, as `post` printed it.")],
     out: Annotated[
         Path, typer.Option("--out", help="File for the trained state (safetensors).")
     ] = Path("result.safetensors"),
-    rpc: RpcOption = DEFAULT_RPC,
-    deployment: DeploymentOption = DEFAULT_DEPLOYMENT,
-    home: HomeOption = HOME,
-    keystore: KeystoreOption = DEFAULT_KEYSTORE,
-    password_file: PasswordFileOption = None,
-    store: StoreOption = None,
-    read_store: ReadStoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fetch the result of a finalised task, check it against the chain, and write it.
@@ -222,21 +127,7 @@ def fetch(
     from protocol.agents.runtime import Runtime
 
     task_id = _task_id(task)
-    operator = make_operator(
-        rpc=rpc,
-        deployment=deployment,
-        home=home,
-        keystore=keystore,
-        password_file=password_file,
-        store=store,
-        read_store=read_store,
-        serve=None,
-        max_fee_gwei=DEFAULT_MAX_FEE_GWEI,
-        max_urgent_fee_gwei=None,
-        confirmations=DEFAULT_CONFIRMATIONS,
-        max_head_age=None,
-    )
-    with Runtime(operator, "requester", exclusive=False) as runtime:
+    with Runtime(flags.operator(), "requester", exclusive=False) as runtime:
         terms = _terms(runtime, task_id)
         source = runtime.store_of(task_id)
         fetched = fetch_task(source, terms)
@@ -277,7 +168,7 @@ def _task_id(text: str) -> bytes:
 
 
 def _make_requester(
-    runtime: Runtime, rounds: int, _stop: StopSignal, _telemetry: Telemetry
+    rounds: int, runtime: Runtime, _stop: StopSignal, _telemetry: Telemetry
 ) -> Requester:
     from protocol.agents.requester import Requester
 

@@ -7,51 +7,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protocol.cli.agent import (
-    DEFAULT_KEEP_DAYS,
-    AnnounceOption,
-    HeadAgeOption,
-    KeepDaysOption,
-    ServeOption,
-    ThreadsOption,
-    UrgentFeeOption,
-    announce,
-    drive,
-    make_operator,
-)
-from protocol.cli.settings import (
-    DEFAULT_CONFIRMATIONS,
-    DEFAULT_DEPLOYMENT,
-    DEFAULT_HOME,
-    DEFAULT_KEYSTORE,
-    DEFAULT_MAX_FEE_GWEI,
-    DEFAULT_POLL_SECONDS,
-    DEFAULT_RPC,
-    ConfirmationsOption,
-    DeploymentOption,
-    HomeOption,
-    KeystoreOption,
-    LogFormat,
-    LogFormatOption,
-    LogLevel,
-    LogLevelOption,
-    MaxFeeOption,
-    MetricsOption,
-    PasswordFileOption,
-    PollSecondsOption,
-    ReadStoreOption,
-    RpcOption,
-    StoreOption,
-)
+from protocol.cli.agent import run_agent
+from protocol.cli.flags import AgentFlags, ThreadsOption, takes
+from protocol.cli.settings import DEFAULT_HOME
 
 if TYPE_CHECKING:
-    from protocol.agents.runtime import Operator, Runtime
+    from protocol.agents.runtime import Runtime
     from protocol.agents.telemetry import Telemetry
     from protocol.agents.verifier import Verifier
     from protocol.training.stop import StopSignal
 
-app = typer.Typer(help="Check other people's training, and challenge what is false.")
+app = typer.Typer(
+    help="Check other people's training, and challenge what is false.", no_args_is_help=True
+)
 TASKS = "tasks"
+
+CheckAllOption = Annotated[
+    bool,
+    typer.Option("--check-all", help="Re-run every claim whole, drawn or not; needs no stake."),
+]
 
 
 @app.callback()
@@ -60,30 +34,9 @@ def _group() -> None:
 
 
 @app.command("run")
+@takes(AgentFlags, home=DEFAULT_HOME / "verifier")
 def run(
-    check_all: Annotated[
-        bool,
-        typer.Option("--check-all", help="Re-run every claim whole, drawn or not; needs no stake."),
-    ] = False,
-    rpc: RpcOption = DEFAULT_RPC,
-    deployment: DeploymentOption = DEFAULT_DEPLOYMENT,
-    home: HomeOption = DEFAULT_HOME / "verifier",
-    keystore: KeystoreOption = DEFAULT_KEYSTORE,
-    password_file: PasswordFileOption = None,
-    store: StoreOption = None,
-    read_store: ReadStoreOption = None,
-    serve: ServeOption = None,
-    announce_url: AnnounceOption = None,
-    metrics: MetricsOption = None,
-    max_fee_gwei: MaxFeeOption = DEFAULT_MAX_FEE_GWEI,
-    max_urgent_fee_gwei: UrgentFeeOption = None,
-    confirmations: ConfirmationsOption = DEFAULT_CONFIRMATIONS,
-    max_head_age: HeadAgeOption = None,
-    poll_seconds: PollSecondsOption = DEFAULT_POLL_SECONDS,
-    threads: ThreadsOption = None,
-    keep_days: KeepDaysOption = DEFAULT_KEEP_DAYS,
-    log_format: LogFormatOption = LogFormat.TEXT,
-    log_level: LogLevelOption = LogLevel.INFO,
+    flags: AgentFlags, check_all: CheckAllOption = False, threads: ThreadsOption = None
 ) -> None:
     """Watch all claims; re-run, attest or challenge, and play disputes, until it is stopped.
 
@@ -91,64 +44,13 @@ def run(
     made only when two executions with different instruction sets agree. Killed at any point, it
     goes on where it was when it is started again with the same --home.
     """
-    from protocol.agents.logs import configure_logs
-
-    configure_logs(log_format.value, log_level.value)
-    operator = make_operator(
-        rpc=rpc,
-        deployment=deployment,
-        home=home,
-        keystore=keystore,
-        password_file=password_file,
-        store=store,
-        read_store=read_store,
-        serve=serve,
-        max_fee_gwei=max_fee_gwei,
-        max_urgent_fee_gwei=max_urgent_fee_gwei,
-        confirmations=confirmations,
-        max_head_age=max_head_age,
-    )
-    run_verifier(
-        operator,
-        check_all=check_all,
-        threads=threads,
-        announce_url=announce_url,
-        keep_days=keep_days,
-        poll_seconds=poll_seconds,
-        metrics=metrics,
-    )
-
-
-def run_verifier(
-    operator: Operator,
-    *,
-    check_all: bool = False,
-    threads: int | None = None,
-    announce_url: str | None = None,
-    keep_days: float = DEFAULT_KEEP_DAYS,
-    poll_seconds: float = DEFAULT_POLL_SECONDS,
-    metrics: str | None = None,
-) -> None:
-    """Run a verifier as this process."""
-    from protocol.agents.runtime import Runtime
-
-    with Runtime(operator, "verifier") as runtime:
-        announce(runtime, announce_url)
-        make = partial(_make_verifier, runtime, check_all, threads)
-        drive(
-            runtime,
-            make,
-            folders=[operator.home / TASKS],
-            keep_days=keep_days,
-            poll_seconds=poll_seconds,
-            metrics=metrics,
-        )
+    run_agent("verifier", flags, partial(_make_verifier, check_all, threads), [TASKS])
 
 
 def _make_verifier(
-    runtime: Runtime,
     check_all: bool,
     threads: int | None,
+    runtime: Runtime,
     _stop: StopSignal,
     _telemetry: Telemetry,
 ) -> Verifier:

@@ -12,9 +12,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-from protocol.agents.logs import configure_logs
-from protocol.cli.agent import make_operator
 from protocol.cli.demo import lies
+from protocol.cli.flags import AgentFlags
 from protocol.cli.solver import pricing, run_solver
 from protocol.training.task import Task
 
@@ -36,24 +35,19 @@ def main() -> None:
     """Run until stopped."""
     lie, settings, home, keystore = sys.argv[1:]
     shared = tomllib.loads(Path(settings).read_text(encoding="utf-8"))
-    configure_logs("text", "info")
-    operator = make_operator(
+    flags = AgentFlags(
         rpc=shared["rpc"],
         deployment=Path(shared["deployment"]),
         home=Path(home),
         keystore=Path(keystore),
         password_file=Path(shared["password-file"]),
-        store=None,
         read_store=shared["solver"]["read-store"],
         serve="127.0.0.1:0",
-        max_fee_gwei=100.0,
-        max_urgent_fee_gwei=None,
         confirmations=2,
-        max_head_age=None,
     )
     task, price = Task.load(EXAMPLE), pricing(None, SHARE)
     run_solver(
-        operator,
+        flags,
         lambda terms: price(terms) if terms.max_reward >= LEAST_REWARD else None,
         threads=1,
         conduct=lambda: LIES[lie](task),
