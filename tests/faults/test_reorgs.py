@@ -72,6 +72,7 @@ def play(
         task_id = colony.requester.post(task, TERMS)
         lodgers = [move_in(colony, "solver", conduct=conduct), move_in(colony, "verifier")]
         rewinder = Rewinder(colony, lodgers)
+        node.mine(DEPTH)  # the first call can be taken back as deep as any
         if rough:
             colony.after_block = rewinder
         end = colony.play_out(task_id)
