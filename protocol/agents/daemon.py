@@ -1,8 +1,8 @@
 """The loop of an agent that runs unattended: look, act, pause. What the world does does not end it.
 
 A failure that may pass (node, store or disk) is told, waited out with growing pauses, and shows in
-readiness. What cannot pass by itself (a second root, another chain) stops the agent, since going on
-could cost a stake.
+readiness. What fails for one task alone, a second root among it, is told and leaves the others be
+(`attempts`). Anything else stops the agent, since going on could cost a stake.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Daemon:
         """Go on until the operator stops it, or ``over`` says so.
 
         Raises:
-            SecondRootError, WrongChain and whatever else no waiting mends.
+            WrongChain and whatever else no waiting mends.
         """
         while not self._stop() and not self._is_over(over):
             started = time.monotonic()

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from protocol.agents.duties import Bid
+from protocol.chain.market import TaskPhase
 from protocol.dispute.state import Side
 from protocol.storage import ContentStore, ContentWrong, StoreUnusable
 from protocol.storage.pruning import prune
@@ -150,7 +152,19 @@ class Teller:
             or (dispute.side is Side.SOLVER and book.solvers[dispute.claim_id] == self._account)
         ]
         telemetry.must_act_by(min(own, default=None))
+        telemetry.must_deliver_by(min(self._own_tasks(), default=None))
         telemetry.owns(native_wei=self._balance(), credit_wei=self._reader.credit(self._account))
+
+    def _own_tasks(self) -> list[int]:
+        """Until when own bids must be opened and own runs submitted."""
+        deadlines = []
+        for (task_id, _), bid in self._reader.book.bids_of.get(self._account, {}).items():
+            view = self._reader.task(task_id)
+            if view.phase is TaskPhase.REVEALING and bid is Bid.COMMITTED:
+                deadlines.append(view.reveal_end)
+            elif view.phase is TaskPhase.RUNNING and view.solver == self._account:
+                deadlines.append(view.run_end)
+        return deadlines
 
 
 def _newest(folder: Path) -> float:

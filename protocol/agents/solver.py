@@ -76,6 +76,8 @@ class Solver:
         rate: what this machine does in a second; tasks that allow it too little time are refused.
         source: of a task: where it is fetched from; by default the store.
         stop: asked after each training step; True: the state is saved and ``tick`` returns.
+        at_once: most tasks that it bids on or trains at a time; None: any number. A machine that
+            wins more than it can train pays for no-shows.
         slice_seconds: of training in one tick, if no dispute calls before; 0: one step.
     """
 
@@ -94,6 +96,7 @@ class Solver:
         stop: Callable[[], bool] | None = None,
         slice_seconds: float = SLICE_SECONDS,
         source: Source | None = None,
+        at_once: int | None = None,
     ) -> None:
         self._reader = reader
         self._sender = sender
@@ -107,6 +110,7 @@ class Solver:
         self._executor = executor or Executor()
         self._rate = rate or Rate()
         self._stop = stop
+        self._at_once = at_once
         self._bids = Bids(reader, sender, journal)
         self._attempts = Attempts(reader.now)
         self._slice_seconds = slice_seconds
@@ -232,6 +236,8 @@ class Solver:
         if price is None or not 0 <= price <= terms.max_reward:
             return False
         if self._journal.recall(REFUSED, task_id) is not None:
+            return False
+        if self._at_once is not None and self._bids.underway(task_id) >= self._at_once:
             return False
         # A claim that fell since the task was looked at says that the look was wrong.
         lost = self._reader.book.fallen_claims_of(task_id, self.account)

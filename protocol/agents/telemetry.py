@@ -77,6 +77,7 @@ class Telemetry:
         self._head_time_s: int | None = None
         self._looked_at = self._started
         self._deadline_s: int | None = None
+        self._delivery_s: int | None = None
         self._last_error: str | None = None
         self._server: ThreadingWSGIServer | None = None
         self._thread: threading.Thread | None = None
@@ -106,7 +107,16 @@ class Telemetry:
         self._disputes = gauge("disputes_live", "Disputes that are not decided")
         self._native = gauge("balance_native_wei", "The chain's own currency, which pays for gas")
         self._credit = gauge("credit_wei", "Vault credit, which bonds are taken from")
-        gauge("clock_left_seconds", "Time left on the tightest own clock; +Inf: none", self._left)
+        gauge(
+            "clock_left_seconds",
+            "Time left on the tightest own clock of a dispute; +Inf: none",
+            lambda: self._left(self._deadline_s),
+        )
+        gauge(
+            "delivery_left_seconds",
+            "Time left to open a bid or to submit a run; +Inf: nothing is owed",
+            lambda: self._left(self._delivery_s),
+        )
         gauge("last_progress_timestamp_seconds", "When a round or a step ended", self._progressed)
         gauge("ready", "1 if it makes progress on a fresh chain", lambda: float(self.ready()[0]))
         self._transactions = counter(
@@ -115,11 +125,21 @@ class Telemetry:
         self._gas = counter("gas_used", "Gas used by its transactions")
         self._cost = counter("gas_cost_wei", "What that gas has cost")
         self._errors = counter("errors", "Rounds that failed", "kind")
+        self._lines = counter("log_lines", "Log lines of warnings and worse", "level")
+        for level in ("warning", "error", "critical"):  # there from the start, so that rises show
+            self._lines.labels(level)
         self._steps = counter("steps_trained", "Steps of training done, checking included")
         self._checkpoints = counter("checkpoints", "Checkpoints written")
         self._step_seconds = Histogram(
             "pinpoint_step_seconds", "Seconds of a step", registry=registry, buckets=STEP_BUCKETS_S
         )
+
+    def count_logs(self, logger: logging.Logger) -> None:
+        """Count what a logger and those below it warn of, from now on.
+
+        What fails for one task, claim or dispute alone ends no round, and shows here.
+        """
+        logger.addHandler(_Counting(lambda level: self._lines.labels(level).inc()))
 
     def looked(self, head: Head) -> None:
         """Note the latest block."""
@@ -170,6 +190,10 @@ class Telemetry:
     def must_act_by(self, deadline_s: int | None) -> None:
         """Note the tightest own clock, in seconds since 1970; None: no clock runs."""
         self._deadline_s = deadline_s
+
+    def must_deliver_by(self, deadline_s: int | None) -> None:
+        """Note until when a bid must be opened or a run submitted; None: nothing is owed."""
+        self._delivery_s = deadline_s
 
     def ready(self) -> tuple[bool, str]:
         """Return whether the agent gets on, and why not."""
@@ -249,15 +273,27 @@ class Telemetry:
     def _head_age(self) -> float:
         return float("nan") if self._head_time_s is None else self._clock() - self._head_time_s
 
-    def _left(self) -> float:
-        if self._deadline_s is None:
+    def _left(self, deadline_s: int | None) -> float:
+        if deadline_s is None:
             return float("inf")
         # Deadlines are in the chain's time, which may run ahead of this machine's: then it counts.
         ahead = 0.0 if self._head_time_s is None else self._head_time_s - self._looked_at
-        return self._deadline_s - self._clock() - max(ahead, 0.0)
+        return deadline_s - self._clock() - max(ahead, 0.0)
 
     def _progressed(self) -> float:
         return self._progressed_at or 0.0
+
+
+class _Counting(logging.Handler):
+    """Counts lines instead of writing them."""
+
+    def __init__(self, count: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._count = count
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count one."""
+        self._count(record.levelname.lower())
 
 
 class _Handler(WSGIRequestHandler):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,7 @@ def _drive(runtime: Runtime, flags: AgentFlags, make: Make, folders: list[Path])
         Pruner(reader, runtime.store.own, folders, journal.roots_of, flags.keep_days),
         Teller(reader, account, telemetry, lambda: runtime.chain.w3.eth.get_balance(address)),
     ]
+    telemetry.count_logs(logging.getLogger("protocol"))
     with stop.on_signals():
         if flags.metrics is not None:
             say(f"metrics at {telemetry.serve(*parse_address(flags.metrics))}/metrics")

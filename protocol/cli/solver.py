@@ -55,6 +55,14 @@ PriceShareOption = Annotated[
         max=1.0,
     ),
 ]
+AtOnceOption = Annotated[
+    int,
+    typer.Option(
+        "--at-once",
+        help="Most tasks to bid on or train at a time: one that is won and not done costs stake.",
+        min=1,
+    ),
+]
 
 
 @app.command("run")
@@ -63,6 +71,7 @@ def run(
     flags: AgentFlags,
     price: PriceOption = None,
     price_share: PriceShareOption = 0.8,
+    at_once: AtOnceOption = 1,
     threads: ThreadsOption = None,
 ) -> None:
     """Bid, train, report, submit, serve and defend, until it is stopped.
@@ -70,7 +79,7 @@ def run(
     A first Ctrl-C (or SIGTERM) finishes the training step and saves it; a second stops at once.
     Killed at any point, it goes on where it was when it is started again with the same --home.
     """
-    run_solver(flags, pricing(price, price_share), threads=threads)
+    run_solver(flags, pricing(price, price_share), at_once=at_once, threads=threads)
 
 
 def pricing(price: int | None, share: float) -> Callable[[Terms], int | None]:
@@ -85,15 +94,17 @@ def run_solver(
     flags: AgentFlags,
     price: Callable[[Terms], int | None],
     *,
+    at_once: int | None = None,
     threads: int | None = None,
     conduct: Callable[[], Conduct] | None = None,
 ) -> None:
     """Run a solver as this process. ``conduct``: how it behaves; only tests pass another."""
-    run_agent("solver", flags, partial(_make_solver, price, threads, conduct), [RUNS])
+    run_agent("solver", flags, partial(_make_solver, price, at_once, threads, conduct), [RUNS])
 
 
 def _make_solver(
     price: Callable[[Terms], int | None],
+    at_once: int | None,
     threads: int | None,
     conduct: Callable[[], Conduct] | None,
     runtime: Runtime,
@@ -116,4 +127,5 @@ def _make_solver(
         executor=Executor() if threads is None else Executor(threads=threads),
         stop=stop,
         source=runtime.store_of,
+        at_once=at_once,
     )
