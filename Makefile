@@ -85,11 +85,11 @@ test: setup lint ## what a change must pass: lint, types, tests
 test-all: setup lint $(AUDIT) ## the same with the slow tests and the long campaign
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup
 	$(PY) scripts/campaign.py
-	$(MAKE) solidity FUZZ_RUNS=2000 SOLIDITY_SUITES=production
+	$(MAKE) solidity FUZZ_RUNS=2000 SOLIDITY_SUITES=production SUITES="fuzz hostile deadlines"
 
 # FUZZ_RUNS, FUZZ_SEED and SOLIDITY_SUITES (hardhat.config.js) may be given: make solidity FUZZ_RUNS=10000
-SUITES := fuzz hostile deadlines
-solidity: $(NODE) ## fuzz, hostile tokens and receivers, deadlines, in Solidity
+SUITES := fuzz hostile deadlines invariants
+solidity: $(NODE) ## fuzz, hostile parties, deadlines, a short campaign against the invariants, in Solidity
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npx hardhat test solidity \
 	  $(foreach suite,$(SUITES),$(wildcard tests/solidity/$(suite)/*.t.sol))
 
