@@ -449,7 +449,7 @@ def test_node_that_refuses_a_transaction_is_asked_again_when_patience_ends(
     node: NodeControl, tmp_path, caplog
 ) -> None:
     with Proxy(node.url) as proxy:
-        desk = Desk(proxy.url, 1, tmp_path / "journal.sqlite")
+        desk = Desk(proxy.url, 1, tmp_path / "journal.sqlite", settle=node.settle)
         proxy.refuse = {"eth_sendRawTransaction": {"code": -32603, "message": "internal error"}}
         desk.pay(5)
         assert "pay 5 (nonce 0) not taken: internal error" in caplog.text
@@ -465,7 +465,7 @@ def test_pump_without_a_node_is_a_connection_error_and_loses_nothing(
     node: NodeControl, tmp_path
 ) -> None:
     with Proxy(node.url) as proxy:
-        desk = Desk(proxy.url, 1, tmp_path / "journal.sqlite")
+        desk = Desk(proxy.url, 1, tmp_path / "journal.sqlite", settle=node.settle)
         desk.pay(5)
         proxy.down = True
         with pytest.raises(ConnectionError, match="cannot be reached"):
@@ -478,7 +478,7 @@ def test_transaction_that_nobody_was_there_to_take_is_sent_when_somebody_answers
     node: NodeControl, tmp_path
 ) -> None:
     with Proxy(node.url) as proxy:
-        desk = Desk(proxy.url, 1, tmp_path / "journal.sqlite")
+        desk = Desk(proxy.url, 1, tmp_path / "journal.sqlite", settle=node.settle)
 
         def break_off(method, _params, result):
             # The last question before sending: the connection is gone after its answer.
@@ -500,7 +500,7 @@ def test_node_that_lags_is_not_taken_for_a_chain_without_the_transaction(
 ) -> None:
     """An endpoint that stands a block behind shows neither the nonce nor the receipt."""
     with Proxy(node.url) as proxy:
-        desk = Desk(proxy.url, 1, tmp_path / "journal.sqlite")
+        desk = Desk(proxy.url, 1, tmp_path / "journal.sqlite", settle=node.settle)
         first = desk.pay(1)
         desk.outbox.pump()
 

@@ -6,7 +6,8 @@ same on both nodes. Unlike real ones it also empties the pool, which is the hard
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ class NodeControl:
         self.node = node
         self.url = node.url
         self.kind = node.kind
+        self.mines = True
 
     def ask(self, method: str, *params: Any) -> Any:
         """A request. NodeError."""
@@ -52,7 +54,16 @@ class NodeControl:
 
     def automine(self, on: bool) -> None:
         """Whether each transaction is mined at once."""
+        self.mines = on
         self.ask("evm_setAutomine", on)
+
+    def settle(self) -> None:
+        """Wait until what is mined at once is mined: anvil answers a moment before."""
+        if self.kind == "anvil" and self.mines:
+            for _ in range(200):
+                if self.ask("txpool_status")["pending"] == "0x0":
+                    return
+                time.sleep(0.01)
 
     def mine(self, blocks: int = 1) -> None:
         """Mine what is in the pool, and so many blocks."""
@@ -102,6 +113,7 @@ class Desk:
         self.key = dev_account(index)
         self.path = path
         self.clock = options.pop("clock", None) or Clock()
+        self._settle: Callable[[], None] = options.pop("settle", lambda: None)
         self.options = {"confirmations": 3, "patience_s": 30.0, **options}
         self.open()
 
@@ -120,6 +132,13 @@ class Desk:
             sleep=self.clock.sleep,
         )
         self.chain.attach(self.outbox)
+        broadcast = self.outbox._broadcast
+
+        def broadcast_and_settle(*arguments: Any) -> None:
+            broadcast(*arguments)
+            self._settle()
+
+        self.outbox._broadcast = broadcast_and_settle  # type: ignore[method-assign]
 
     @property
     def account(self) -> str:
@@ -145,4 +164,4 @@ class Desk:
 
 def open_desk(control: NodeControl, index: int, path: Path | str, **options: Any) -> Desk:
     """An outbox at a node."""
-    return Desk(control.url, index, path, **options)
+    return Desk(control.url, index, path, settle=control.settle, **options)
