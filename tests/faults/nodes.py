@@ -18,7 +18,7 @@ from protocol.chain.fees import GWEI, FeePolicy
 from protocol.chain.node import KINDS, Node, request, start_node
 from protocol.chain.outbox import Outbox
 from protocol.chain.rpc import RpcChain
-from protocol.chain.txlog import TransactionLog
+from protocol.chain.txlog import Attempt, Intent, TransactionLog
 
 __all__ = ["GWEI", "KINDS", "PAYEE", "Clock", "Desk", "NodeControl", "open_desk", "running_node"]
 
@@ -57,13 +57,14 @@ class NodeControl:
         self.mines = on
         self.ask("evm_setAutomine", on)
 
-    def settle(self) -> None:
+    def settle(self, tx_hash: bytes) -> None:
         """Wait until what is mined at once is mined: anvil answers a moment before."""
-        if self.kind == "anvil" and self.mines:
-            for _ in range(200):
-                if self.ask("txpool_status")["pending"] == "0x0":
-                    return
-                time.sleep(0.01)
+        if self.kind != "anvil" or not self.mines:
+            return
+        empty = 0  # how often in a row: it was refused, or waits for a nonce below
+        while empty < 5 and self.receipt(tx_hash) is None:
+            empty = empty + 1 if self.ask("txpool_status")["pending"] == "0x0" else 0
+            time.sleep(0.01)
 
     def mine(self, blocks: int = 1) -> None:
         """Mine what is in the pool, and so many blocks."""
@@ -113,7 +114,7 @@ class Desk:
         self.key = dev_account(index)
         self.path = path
         self.clock = options.pop("clock", None) or Clock()
-        self._settle: Callable[[], None] = options.pop("settle", lambda: None)
+        self._settle: Callable[[bytes], None] = options.pop("settle", lambda _: None)
         self.options = {"confirmations": 3, "patience_s": 30.0, **options}
         self.open()
 
@@ -134,9 +135,9 @@ class Desk:
         self.chain.attach(self.outbox)
         broadcast = self.outbox._broadcast
 
-        def broadcast_and_settle(*arguments: Any) -> None:
-            broadcast(*arguments)
-            self._settle()
+        def broadcast_and_settle(intent: Intent, attempt: Attempt) -> None:
+            broadcast(intent, attempt)
+            self._settle(attempt.tx_hash)
 
         self.outbox._broadcast = broadcast_and_settle  # type: ignore[method-assign]
 
