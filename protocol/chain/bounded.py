@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import requests
 
+from protocol.program.strict_json import require_shallow
+
 MAX_ANSWER_BYTES: Final = 256 << 20
 _PIECE: Final = 1 << 16
 
@@ -44,6 +46,10 @@ class BoundedSession(requests.Session):
         except BaseException:
             response.close()
             raise
+        try:
+            require_shallow(bytes(content))
+        except ValueError as error:
+            raise requests.ConnectionError(f"an answer with {error}") from error
         response._content = bytes(content)
         response._content_consumed = True
         return response

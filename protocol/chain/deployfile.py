@@ -20,6 +20,7 @@ from protocol.chain.deployment import CONTRACTS, Deployment
 from protocol.chain.errors import ChainError
 from protocol.chain.presets import PRESETS, Preset
 from protocol.chain.rpc import RpcChain, WrongChain
+from protocol.program.strict_json import read_json
 
 if TYPE_CHECKING:
     from web3.contract import Contract
@@ -90,7 +91,7 @@ class DeployFile:
         try:
             if len(raw) > MAX_BYTES:
                 raise ValueError(f"larger than {MAX_BYTES} bytes")
-            return _parse(json.loads(raw))
+            return _parse(read_json(raw))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DeployFileError(
                 f"{path} is not a deployments file",

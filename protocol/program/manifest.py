@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from protocol.program.isa import MAX_RANK, DType
 from protocol.program.node import TensorSpec
+from protocol.program.strict_json import read_json
 from protocol.program.validate import MAX_DATA_TENSORS, MAX_ELEMENTS, MAX_STATE_TENSORS, Limits
 
 VERSION: Final = 1
@@ -91,8 +92,8 @@ class Manifest:
         if len(data) > MAX_MANIFEST_BYTES:
             raise ManifestError(f"manifest has {len(data)} bytes, the most is {MAX_MANIFEST_BYTES}")
         try:
-            fields = json.loads(data)
-        except (ValueError, RecursionError) as error:
+            fields = read_json(data)
+        except ValueError as error:
             raise ManifestError(f"manifest is not JSON: {error}") from error
         if not isinstance(fields, dict) or set(fields) != _FIELDS:
             got = sorted(fields) if isinstance(fields, dict) else type(fields).__name__

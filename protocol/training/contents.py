@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+from protocol.program.strict_json import read_json
+
 VERSION: Final = 1
 MAX_CONTENTS_BYTES: Final = 16 << 20
 MOST: Final = (1 << 63) - 1
@@ -54,8 +56,8 @@ class Contents:
     def from_bytes(data: bytes) -> Contents:
         """Read canonical JSON. ValueError, with the field, unless all is as the format says."""
         try:
-            fields = json.loads(data)
-        except (ValueError, RecursionError) as error:
+            fields = read_json(data)
+        except ValueError as error:
             raise ValueError(f"receipt.json is not JSON: {error}") from error
         if not isinstance(fields, dict) or set(fields) != _FIELDS:
             got = sorted(fields) if isinstance(fields, dict) else type(fields).__name__

@@ -72,6 +72,7 @@ GARBAGE = {
     "a block without a hash": (200, b'{"jsonrpc":"2.0","id":1,"result":{"number":"0x1"}}'),
     "an error that is a text": (200, b'{"jsonrpc": "2.0", "id": 1, "error": "oops"}'),
     "no text at all": (200, b"\xff\xfe\x00"),
+    "nothing but brackets": (200, b"[" * 1_000_000),
 }
 
 

@@ -1,0 +1,56 @@
+"""JSON of strangers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from protocol.program.strict_json import MAX_DEPTH, read_json
+
+VALUES = [
+    None,
+    {"a": [1, 2.5, "x"], "b": {}},
+    "[[[[" * 100,
+    ["}" * 100, '"[', "\\", '\\"['],
+    [[]] * 500,
+    {"[" * 70: "{" * 70},
+]
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_json_is_read_as_by_the_library(value, ascii_only: bool) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    assert read_json(text) == read_json(text.encode()) == value
+
+
+def test_depth_is_allowed_up_to_the_limit() -> None:
+    for depth, opening, closing in ((MAX_DEPTH, "[", "]"), (MAX_DEPTH - 1, '{"a":[', "]}")):
+        half = depth if opening == "[" else depth // 2
+        read_json(opening * half + closing * half)
+    with pytest.raises(ValueError, match="nested deeper than 64"):
+        read_json("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1))
+
+
+@pytest.mark.parametrize("text", ["", "[", "{", "nul", '"\\', "[1,]", "[" * 60, '["' + "[" * 999])
+def test_text_that_is_not_json_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the library's own words
+        read_json(text)
+
+
+def test_brackets_of_strangers_do_not_end_a_process_with_a_raised_recursion_limit() -> None:
+    code = (
+        "import sys\n"
+        "sys.setrecursionlimit(100_000)  # as py_ecc does\n"
+        "from protocol.program.manifest import Manifest, ManifestError\n"
+        "try:\n"
+        "    Manifest.from_bytes(b'[' * 1_000_000)\n"
+        "except ManifestError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "nested deeper" in done.stdout
