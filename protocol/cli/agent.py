@@ -73,11 +73,16 @@ def _drive(runtime: Runtime, flags: AgentFlags, make: Make, folders: list[Path])
 
 
 def _announce(runtime: Runtime, url: str | None) -> None:
-    """Tell on chain where the own store is, unless the chain has it so already."""
+    """Tell on chain where the own store is, unless the chain has it so already.
+
+    Nobody waits for it: an agent that starts again may have a clock to keep.
+    """
+    from protocol.chain.outbox import AlreadyPending
+
     wanted = url or (runtime.server.url if runtime.server is not None else None)
-    if wanted is None:
+    if wanted is None or runtime.reader.book.stores.get(runtime.account) == wanted:
         return
-    known = runtime.reader.book.stores.get(runtime.account)
-    if known != wanted:
-        market = runtime.deployment.market
-        runtime.chain.send(market.functions.announceStore(wanted), runtime.account)
+    try:
+        runtime.sender.market("announceStore", wanted)
+    except AlreadyPending:
+        return

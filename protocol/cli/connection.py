@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,27 +13,7 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
     from protocol.chain.deployment import Deployment
-
-GWEI = 10**9
-
-
-@dataclass(frozen=True)
-class Keyring:
-    """Where an account's key is, and how its transactions are sent.
-
-    Attributes:
-        keystore: The encrypted key.
-        password_file: The file with its password; without it the terminal is asked.
-        home: Folder of the record of its transactions.
-        max_fee_gwei: The most that a transaction offers per gas.
-        confirmations: Blocks on top of a receipt before it is final.
-    """
-
-    keystore: Path
-    password_file: Path | None
-    home: Path
-    max_fee_gwei: float
-    confirmations: int
+    from protocol.cli.flags import SendFlags
 
 
 def connect(rpc: Sequence[str], deployment_file: Path) -> Deployment:
@@ -53,10 +32,11 @@ def connect(rpc: Sequence[str], deployment_file: Path) -> Deployment:
 
 
 @contextmanager
-def connect_account(
-    rpc: Sequence[str], deployment_file: Path, keyring: Keyring
-) -> Iterator[tuple[Deployment, LocalAccount]]:
+def connect_account(flags: SendFlags) -> Iterator[tuple[Deployment, LocalAccount]]:
     """Open a keystore, and yield a deployment that its account can send to.
+
+    With the home of an agent, the record of transactions is the agent's: it may run meanwhile, and
+    no nonce is given out twice. Any other home gets a record of its own.
 
     Raises:
         KeysError: The key cannot be used.
@@ -65,37 +45,35 @@ def connect_account(
     """
     from filelock import FileLock, Timeout
 
+    from protocol.agents.runtime import IDENTITY, JOURNAL, make_outbox
     from protocol.chain.deployfile import DeployFile
     from protocol.chain.endpoints import Endpoints
-    from protocol.chain.fees import FeePolicy
     from protocol.chain.keys import load_account
-    from protocol.chain.outbox import Outbox
     from protocol.chain.rpc import RpcChain
     from protocol.chain.txlog import TransactionLog
 
-    file = DeployFile.load(deployment_file)
-    account = load_account(keyring.keystore, keyring.password_file, file.chain_id)
-    chain = RpcChain(Endpoints(rpc), [account])
+    file = DeployFile.load(flags.deployment)
+    account = load_account(flags.keystore, flags.password_file, file.chain_id)
+    chain = RpcChain(Endpoints(flags.rpc), [account])
     deployment = file.connect(chain)
-    keyring.home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(keyring.home / "wallet.lock", timeout=0)
+    home = flags.home
+    home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home / "wallet.lock", timeout=0)
     try:
         lock.acquire()
     except Timeout:
         raise UserError(
-            f"the folder {keyring.home} is in use",
+            f"the folder {home} is in use",
             "another `pinpoint wallet` command is sending transactions from it",
             "wait until it has ended",
             f"{ERRORS_PAGE}#in-use",
             Code.FAILED,
         ) from None
-    cap = max(1, round(keyring.max_fee_gwei * GWEI))
     # A devnet that was started anew has the same chain id, and must not be sent old transactions.
-    journal = keyring.home / f"wallet-{file.genesis[2:10]}.db"
-    txlog = TransactionLog(journal, file.chain_id, account.address)
+    own = JOURNAL if (home / IDENTITY).exists() else f"wallet-{file.genesis[2:10]}.db"
+    txlog = TransactionLog(home / own, file.chain_id, account.address)
     try:
-        fees = FeePolicy(cap=cap, urgent_cap=cap, tip=min(FeePolicy().tip, cap))
-        chain.attach(Outbox(chain, account, txlog, fees, confirmations=keyring.confirmations))
+        chain.attach(make_outbox(flags.operator(), chain, account, txlog))
         yield deployment, account
     finally:
         txlog.close()

@@ -121,6 +121,7 @@ def _plan(chain: RpcChain, preset: Preset, token: str | None, deployment: Path) 
 
 def _carry_out(chain: RpcChain, plan: DeploymentPlan, deployment: Path) -> DeployFile:
     from protocol.chain.deployfile import describe
+    from protocol.training.tensors import write_bytes
 
     journal = _journal(deployment)
     journal.parent.mkdir(parents=True, exist_ok=True)
@@ -133,9 +134,7 @@ def _carry_out(chain: RpcChain, plan: DeploymentPlan, deployment: Path) -> Deplo
             "token": plan.token,
             "first_block": int(chain.w3.eth.block_number),
         }
-        draft = journal.with_suffix(".tmp")
-        draft.write_text(json.dumps(begun, indent=2) + "\n", encoding="utf-8")
-        draft.replace(journal)
+        write_bytes(journal, (json.dumps(begun, indent=2) + "\n").encode())
     first_block = int(json.loads(journal.read_text(encoding="utf-8"))["first_block"])
     file = describe(plan.carry_out(chain), chain, first_block)
     file.connect(chain)  # what others will compare, compared before they rely on it

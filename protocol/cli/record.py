@@ -9,14 +9,20 @@ from typing import Annotated, Any
 import typer
 
 from protocol.cli.errors import Code, UserError
+from protocol.cli.settings import expand_home
 
 PAGE = "README.md#try-it"
 
-DEFAULT_RECORD = Path(typer.get_app_dir("pinpoint")) / "demo.json"
-"""The report of the last demo."""
+DEFAULT_RECORD = Path("~/.config/pinpoint/demo.json")
+"""The report of the last demo; its home is looked up when it is read or written."""
 
 RecordOption = Annotated[
-    Path, typer.Option("--record", help="A report that `pinpoint demo --report` wrote.")
+    Path,
+    typer.Option(
+        "--record",
+        help="A report that `pinpoint demo --report` wrote.",
+        callback=expand_home,
+    ),
 ]
 PlayerOption = Annotated[
     str | None, typer.Option("--player", help="Only this player of the demo, e.g. one-ulp.")

@@ -45,7 +45,7 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-def _home(path: Path | None) -> Path | None:
+def expand_home(path: Path | None) -> Path | None:
     """Replace ``~``, which no shell has seen in a file or a default."""
     return None if path is None else path.expanduser()
 
@@ -88,7 +88,7 @@ DeploymentOption = Annotated[
     typer.Option(
         "--deployment",
         help="Deployments file that `pinpoint deploy` or `pinpoint devnet up` wrote.",
-        callback=_home,
+        callback=expand_home,
         metavar="FILE",
     ),
 ]
@@ -97,7 +97,7 @@ HomeOption = Annotated[
     typer.Option(
         "--home",
         help="Folder of this agent: journal, runs, its own store. Each agent needs its own.",
-        callback=_home,
+        callback=expand_home,
         metavar="FOLDER",
     ),
 ]
@@ -106,7 +106,7 @@ KeystoreOption = Annotated[
     typer.Option(
         "--keystore",
         help="Encrypted key of the account that acts (keystore v3).",
-        callback=_home,
+        callback=expand_home,
         metavar="FILE",
     ),
 ]
@@ -115,7 +115,7 @@ PasswordFileOption = Annotated[
     typer.Option(
         "--password-file",
         help="File with the keystore's password, readable by its owner only. Asked for if missing.",
-        callback=_home,
+        callback=expand_home,
         metavar="FILE",
     ),
 ]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from protocol.cli.connection import Keyring, connect, connect_account
+from protocol.cli.connection import connect, connect_account
+from protocol.cli.flags import SendFlags, takes
 from protocol.cli.output import (
     Column,
     emit,
@@ -23,19 +24,13 @@ from protocol.cli.output import (
     say,
 )
 from protocol.cli.settings import (
-    DEFAULT_CONFIRMATIONS,
     DEFAULT_DEPLOYMENT,
-    DEFAULT_HOME,
     DEFAULT_KEYSTORE,
-    DEFAULT_MAX_FEE_GWEI,
     DEFAULT_RPC,
-    ConfirmationsOption,
     DeploymentOption,
     DryRunOption,
-    HomeOption,
     JsonOption,
     KeystoreOption,
-    MaxFeeOption,
     PasswordFileOption,
     RpcOption,
 )
@@ -157,21 +152,15 @@ def _add_money_command(
 ) -> None:
     """Add a command that moves an amount by the calls for a deployment, an account and it."""
 
+    @takes(SendFlags)
     def command(
+        flags: SendFlags,
         amount: AmountArgument,
-        keystore: KeystoreOption = DEFAULT_KEYSTORE,
-        password_file: PasswordFileOption = None,
-        home: HomeOption = DEFAULT_HOME,
-        rpc: RpcOption = DEFAULT_RPC,
-        deployment: DeploymentOption = DEFAULT_DEPLOYMENT,
-        max_fee_gwei: MaxFeeOption = DEFAULT_MAX_FEE_GWEI,
-        confirmations: ConfirmationsOption = DEFAULT_CONFIRMATIONS,
         dry_run: DryRunOption = False,
         as_json: JsonOption = False,
     ) -> None:
-        keyring = Keyring(keystore, password_file, home, max_fee_gwei, confirmations)
         chosen = partial(_with_amount, calls, amount)
-        _move(rpc, deployment, keyring, chosen, dry_run=dry_run, as_json=as_json)
+        _move(flags, chosen, dry_run=dry_run, as_json=as_json)
 
     app.command(name, help=what)(command)
 
@@ -212,7 +201,9 @@ _add_money_command(
 
 
 @app.command("withdraw")
+@takes(SendFlags)
 def withdraw(
+    flags: SendFlags,
     amount: AmountArgument,
     to: Annotated[
         str | None,
@@ -220,44 +211,30 @@ def withdraw(
             "--to", metavar="ADDRESS", callback=_address, help="Recipient; oneself if missing."
         ),
     ] = None,
-    keystore: KeystoreOption = DEFAULT_KEYSTORE,
-    password_file: PasswordFileOption = None,
-    home: HomeOption = DEFAULT_HOME,
-    rpc: RpcOption = DEFAULT_RPC,
-    deployment: DeploymentOption = DEFAULT_DEPLOYMENT,
-    max_fee_gwei: MaxFeeOption = DEFAULT_MAX_FEE_GWEI,
-    confirmations: ConfirmationsOption = DEFAULT_CONFIRMATIONS,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Pay vault credit out as tokens."""
-    keyring = Keyring(keystore, password_file, home, max_fee_gwei, confirmations)
 
     def calls(d: Deployment, who: str) -> list[ContractFunction]:
         return [d.vault.functions.withdraw(to or who, amount)]
 
-    _move(rpc, deployment, keyring, calls, dry_run=dry_run, as_json=as_json)
+    _move(flags, calls, dry_run=dry_run, as_json=as_json)
 
 
 @app.command("complete-unbond")
+@takes(SendFlags)
 def complete_unbond(
-    keystore: KeystoreOption = DEFAULT_KEYSTORE,
-    password_file: PasswordFileOption = None,
-    home: HomeOption = DEFAULT_HOME,
-    rpc: RpcOption = DEFAULT_RPC,
-    deployment: DeploymentOption = DEFAULT_DEPLOYMENT,
-    max_fee_gwei: MaxFeeOption = DEFAULT_MAX_FEE_GWEI,
-    confirmations: ConfirmationsOption = DEFAULT_CONFIRMATIONS,
+    flags: SendFlags,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take what has unbonded back into the vault credit."""
-    keyring = Keyring(keystore, password_file, home, max_fee_gwei, confirmations)
 
     def calls(d: Deployment, _who: str) -> list[ContractFunction]:
         return [d.registry.functions.completeUnbond()]
 
-    _move(rpc, deployment, keyring, calls, dry_run=dry_run, as_json=as_json)
+    _move(flags, calls, dry_run=dry_run, as_json=as_json)
 
 
 def _write(keystore: Path, private_key: bytes, password: str, *, as_json: bool) -> None:
@@ -270,9 +247,7 @@ def _write(keystore: Path, private_key: bytes, password: str, *, as_json: bool) 
 
 
 def _move(
-    rpc: list[str],
-    deployment_file: Path,
-    keyring: Keyring,
+    flags: SendFlags,
     calls: Callable[[Deployment, str], list[ContractFunction]],
     *,
     dry_run: bool,
@@ -281,7 +256,7 @@ def _move(
     """Send what ``calls`` returns for a deployment and an account, and print what it came to."""
     from protocol.cli.funds import perform, read_balances
 
-    with connect_account(rpc, deployment_file, keyring) as (deployment, account):
+    with connect_account(flags) as (deployment, account):
         who = str(account.address)
         done = perform(deployment, who, calls(deployment, who), dry_run=dry_run)
         after = read_balances(deployment, who)

@@ -12,13 +12,15 @@ import pytest
 from eth_account import Account
 from filelock import FileLock
 
+import protocol.agents.runtime  # noqa: F401 - before a test replaces what it imports
 from protocol.chain.deployment import Deployment, deploy_all
 from protocol.chain.embedded import EmbeddedChain
 from protocol.chain.presets import MINIMAL
 from protocol.chain.reverts import Reverted
 from protocol.cli import wallet
-from protocol.cli.connection import Keyring, connect_account
+from protocol.cli.connection import connect_account
 from protocol.cli.errors import UserError
+from protocol.cli.flags import SendFlags
 from protocol.cli.funds import deposit_calls, perform, read_balances
 from protocol.cli.output import TOKEN
 
@@ -122,7 +124,7 @@ def on_chain(pinpoint, deployment, monkeypatch):
     """`pinpoint wallet …` for the second account of the embedded chain."""
 
     @contextmanager
-    def connected(_rpc, _file, _keyring):
+    def connected(_flags):
         yield deployment, deployment.chain.keys[1]
 
     monkeypatch.setattr(wallet, "connect_account", connected)
@@ -216,11 +218,11 @@ def test_home_that_another_command_sends_from_is_refused(tmp_path, monkeypatch) 
     monkeypatch.setattr(deployfile.DeployFile, "load", lambda _path: File())
     monkeypatch.setattr(keys, "load_account", lambda *_: Account.from_key(KEY))
     monkeypatch.setattr(rpc, "RpcChain", lambda *_: object())
-    keyring = Keyring(tmp_path / "k", None, tmp_path, 1.0, 2)
+    flags = SendFlags(rpc=["http://127.0.0.1:1"], deployment=tmp_path / "d", home=tmp_path)
     with (
         FileLock(tmp_path / "wallet.lock"),
         pytest.raises(UserError, match="in use"),
-        connect_account(["http://127.0.0.1:1"], tmp_path / "d", keyring),
+        connect_account(flags),
     ):
         pass
 

@@ -63,13 +63,13 @@ def _report_files(named: Path | None) -> list[Path]:
     Raises:
         UserError: The named file cannot be written.
     """
-    files = []
+    files, record = [], DEFAULT_RECORD.expanduser()
     try:
-        DEFAULT_RECORD.parent.mkdir(parents=True, exist_ok=True)
-        DEFAULT_RECORD.open("a").close()
-        files.append(DEFAULT_RECORD)
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.open("a").close()
+        files.append(record)
     except OSError as error:
-        say(f"no report for the show commands: {DEFAULT_RECORD}: {error.strerror}")
+        say(f"no report for the show commands: {record}: {error.strerror}")
     if named is not None:
         try:
             named.open("a").close()
