@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protocol.agents.bundle import publish_task
-from protocol.agents.reader import Reader
 from protocol.agents.verifier import Verifier
+from protocol.agents.watch.reader import Reader
 from protocol.storage import ContentStore
 from scripts.load.claims import submit_claims
 from scripts.load.crowd import Crowd, Person, open_crowd

@@ -27,8 +27,8 @@ def main() -> int:
         stored = Task.load(FOLDER).manifest.root
         if stored != task.manifest.root:
             sys.stderr.write(
-                f"{FOLDER} holds task 0x{stored.hex()}, capture makes 0x{task.manifest.root.hex()}: "
-                "run scripts/make_example.py\n"
+                f"{FOLDER} holds task 0x{stored.hex()}, capture makes "
+                f"0x{task.manifest.root.hex()}: run scripts/make_example.py\n"
             )
             return 1
         return 0

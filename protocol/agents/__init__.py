@@ -1,7 +1,6 @@
 """Agents: requester, solver, verifier.
 
 Each is a reader, a pure strategy and a sender around a journal. Read in this order: `duties`,
-`undo`, `book`, `trail`, `views`, `reader`; `sender`, `journal`, `attempts`, `moves`; `bundle`,
-`served`; `appraisal`, `bids`, `runs`, `solver`; `checking`, `openings`, `verifier`; `requester`;
-`daemon`, `housekeeping`, `runtime`.
+`watch`; `sender`, `journal`, `attempts`, `moves`; `bundle`, `served`; `appraisal`, `bids`, `runs`,
+`solver`; `checking`, `openings`, `verifier`; `requester`; `process`; `money`.
 """

@@ -17,7 +17,7 @@ from typing import Final
 from protocol.agents.bundle import TaskRefused
 from protocol.agents.duties import Due
 from protocol.agents.journal import SecondRootError
-from protocol.agents.logs import log_context
+from protocol.agents.process.logs import log_context
 from protocol.chain.endpoints import RpcUnreachable
 from protocol.chain.outbox import AlreadyPending, InsufficientFunds
 from protocol.chain.reverts import Reverted

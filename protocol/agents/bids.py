@@ -10,8 +10,8 @@ import secrets
 
 from protocol.agents.duties import Bid, is_bid_free
 from protocol.agents.journal import Journal
-from protocol.agents.reader import Reader
 from protocol.agents.sender import Sender
+from protocol.agents.watch.reader import Reader
 from protocol.chain.market import TaskPhase, TaskView
 
 BID = "bid"

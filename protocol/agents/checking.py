@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from protocol.agents.bundle import Source, fetch_task, fetch_tensors, source_of
-from protocol.agents.reader import Reader
 from protocol.agents.served import StoreServed
+from protocol.agents.watch.reader import Reader
 from protocol.dispute import challenger
 from protocol.dispute.proofs import Prover
 from protocol.dispute.state import ClaimFacts

@@ -11,8 +11,8 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from protocol.agents.journal import Journal
-from protocol.agents.reader import Reader
 from protocol.agents.sender import Sender
+from protocol.agents.watch.reader import Reader
 from protocol.chain.market import ClaimPhase
 from protocol.dispute.moves import CommitOpen, Open, Reclaim
 from protocol.dispute.state import commitment_of

@@ -8,8 +8,8 @@ from functools import partial
 from protocol.agents.attempts import Attempts
 from protocol.agents.bundle import fetch_tensors, publish_task
 from protocol.agents.duties import Due, Duty, claim_duty, requester_duty
-from protocol.agents.reader import Reader
 from protocol.agents.sender import Sender
+from protocol.agents.watch.reader import Reader
 from protocol.chain.market import ClaimPhase, TaskPhase, Terms
 from protocol.storage import Store
 from protocol.training.task import Task

@@ -25,10 +25,10 @@ from protocol.agents.conduct import HONEST, Conduct
 from protocol.agents.duties import NO_DEADLINE, Due, Duty, claim_duty, solver_duty
 from protocol.agents.journal import Journal, SecondRootError
 from protocol.agents.moves import Moves
-from protocol.agents.reader import Reader
 from protocol.agents.runs import Run, new_root, submission
 from protocol.agents.sender import AlreadyPending, Sender
 from protocol.agents.served import Publisher
+from protocol.agents.watch.reader import Reader
 from protocol.chain.errors import ChainError
 from protocol.chain.market import TaskView, Terms
 from protocol.chain.reverts import Reverted

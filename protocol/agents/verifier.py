@@ -24,8 +24,8 @@ from protocol.agents.duties import NO_DEADLINE, Due, Duty, Verdict, claim_duty, 
 from protocol.agents.journal import Journal
 from protocol.agents.moves import Moves
 from protocol.agents.openings import OPENING, Openings
-from protocol.agents.reader import Reader
 from protocol.agents.sender import Sender
+from protocol.agents.watch.reader import Reader
 from protocol.chain.market import ClaimView
 from protocol.chain.reverts import Reverted
 from protocol.dispute import challenger

@@ -11,9 +11,9 @@ from protocol.cli.output import say
 from protocol.cli.settings import parse_address
 
 if TYPE_CHECKING:
-    from protocol.agents.daemon import Agent
-    from protocol.agents.runtime import Runtime
-    from protocol.agents.telemetry import Telemetry
+    from protocol.agents.process.daemon import Agent
+    from protocol.agents.process.runtime import Runtime
+    from protocol.agents.process.telemetry import Telemetry
     from protocol.cli.flags import AgentFlags
     from protocol.training.stop import StopSignal
 
@@ -30,8 +30,8 @@ def run_agent(role: str, flags: AgentFlags, make: Make, folders: Sequence[str] =
         make: the agent.
         folders: in its home, in each of which it has a folder for each task.
     """
-    from protocol.agents.logs import configure_logs
-    from protocol.agents.runtime import Runtime
+    from protocol.agents.process.logs import configure_logs
+    from protocol.agents.process.runtime import Runtime
 
     configure_logs(flags.log_format.value, flags.log_level.value)
     with Runtime(flags.operator(), role) as runtime:
@@ -40,9 +40,9 @@ def run_agent(role: str, flags: AgentFlags, make: Make, folders: Sequence[str] =
 
 
 def _drive(runtime: Runtime, flags: AgentFlags, make: Make, folders: list[Path]) -> None:
-    from protocol.agents.daemon import Daemon
-    from protocol.agents.housekeeping import Pruner, Teller
-    from protocol.agents.telemetry import Telemetry
+    from protocol.agents.process.daemon import Daemon
+    from protocol.agents.process.housekeeping import Pruner, Teller
+    from protocol.agents.process.telemetry import Telemetry
     from protocol.training.stop import StopSignal
 
     stop, account = StopSignal(), runtime.account

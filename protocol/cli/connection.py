@@ -45,7 +45,7 @@ def connect_account(flags: SendFlags) -> Iterator[tuple[Deployment, LocalAccount
     """
     from filelock import FileLock, Timeout
 
-    from protocol.agents.runtime import IDENTITY, JOURNAL, make_outbox
+    from protocol.agents.process.runtime import IDENTITY, JOURNAL, make_outbox
     from protocol.chain.deployfile import DeployFile
     from protocol.chain.endpoints import Endpoints
     from protocol.chain.keys import load_account

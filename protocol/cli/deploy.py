@@ -50,7 +50,7 @@ def deploy(
     Nothing is deployed twice: run it again after an interruption. The account must do nothing else
     meanwhile.
     """
-    from protocol.agents.runtime import open_account
+    from protocol.agents.process.runtime import open_account
     from protocol.chain.presets import PRESETS
 
     if preset not in PRESETS:

@@ -47,7 +47,7 @@ from protocol.cli.settings import (
 )
 
 if TYPE_CHECKING:
-    from protocol.agents.runtime import Operator
+    from protocol.agents.process.runtime import Operator
 
 GWEI = 10**9
 
@@ -110,7 +110,7 @@ class AccountFlags:
 
     def operator(self, **others: Any) -> Operator:
         """What an operator decides. UserError if two flags contradict each other."""
-        from protocol.agents.runtime import Operator
+        from protocol.agents.process.runtime import Operator
 
         return Operator(
             rpc=tuple(self.rpc),

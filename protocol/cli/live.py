@@ -11,7 +11,7 @@ from protocol.cli.errors import INPUT_PAGE, Code, UserError
 from protocol.cli.output import format_seconds
 
 if TYPE_CHECKING:
-    from protocol.agents.reader import Reader
+    from protocol.agents.watch.reader import Reader
     from protocol.chain.deployment import Deployment
     from protocol.storage import Store
 
@@ -47,7 +47,7 @@ class Live:
 
 def open_live(rpc: Sequence[str], deployment_file: Path) -> Live:
     """Connect for reading. DeployFileError, WrongChain, RpcUnreachable."""
-    from protocol.agents.reader import Reader
+    from protocol.agents.watch.reader import Reader
     from protocol.chain.deployfile import DeployFile
     from protocol.chain.endpoints import Endpoints
     from protocol.chain.rpc import RpcChain

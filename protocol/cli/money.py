@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from protocol.agents.rules import Direction
-from protocol.agents.statement import AccountLine, Books, Entry, Statement, Totals
+from protocol.agents.money.rules import Direction
+from protocol.agents.money.statement import AccountLine, Books, Entry, Statement, Totals
 from protocol.cli.live import short_id
 from protocol.cli.output import Column, format_tokens, print_line, print_table
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from eth_typing import BlockNumber, HexStr
 from web3.exceptions import Web3ValueError
 
-from protocol.agents.reader import BLOCKS_PER_QUERY
+from protocol.agents.watch.reader import BLOCKS_PER_QUERY
 from protocol.dispute.state import DisputeState, Side
 
 if TYPE_CHECKING:
     from hexbytes import HexBytes
     from web3.types import LogReceipt
 
-    from protocol.agents.reader import DisputeRecord
+    from protocol.agents.watch.reader import DisputeRecord
     from protocol.cli.live import Live
 
 REMEMBERED_BLOCKS: Final = 128

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from protocol.agents.duties import Bid
-from protocol.agents.runtime import IDENTITY, JOURNAL, STORE
+from protocol.agents.process.runtime import IDENTITY, JOURNAL, STORE
 from protocol.chain.heads import MAX_AGE_S
 from protocol.chain.keys import DEVELOPMENT_CHAIN_ID
 from protocol.chain.txlog import Status, TransactionLog

@@ -16,9 +16,9 @@ from protocol.cli.output import emit, format_tokens, print_fields, print_line, s
 from protocol.cli.settings import DEFAULT_HOME, DryRunOption, JsonOption, StoreOption
 
 if TYPE_CHECKING:
+    from protocol.agents.process.runtime import Runtime
+    from protocol.agents.process.telemetry import Telemetry
     from protocol.agents.requester import Requester
-    from protocol.agents.runtime import Runtime
-    from protocol.agents.telemetry import Telemetry
     from protocol.chain.market import Terms
     from protocol.training.stop import StopSignal
     from protocol.training.task import Task
@@ -54,8 +54,8 @@ def post(
 ) -> None:
     """Publish a task folder's files into the store, and post the task. Prints its id."""
     from protocol.agents.bundle import publish_task
+    from protocol.agents.process.runtime import Runtime
     from protocol.agents.requester import terms_of
-    from protocol.agents.runtime import Runtime
     from protocol.training.task import Task
 
     overrides: dict[str, str | int | None] = {
@@ -123,8 +123,8 @@ def fetch(
     from safetensors.numpy import save_file
 
     from protocol.agents.bundle import fetch_task
+    from protocol.agents.process.runtime import Runtime
     from protocol.agents.requester import Requester
-    from protocol.agents.runtime import Runtime
 
     task_id = _task_id(task)
     with Runtime(flags.operator(), "requester", exclusive=False) as runtime:

@@ -15,9 +15,9 @@ from protocol.cli.settings import DEFAULT_HOME
 
 if TYPE_CHECKING:
     from protocol.agents.conduct import Conduct
-    from protocol.agents.runtime import Runtime
+    from protocol.agents.process.runtime import Runtime
+    from protocol.agents.process.telemetry import Telemetry
     from protocol.agents.solver import Solver
-    from protocol.agents.telemetry import Telemetry
     from protocol.chain.market import Terms
     from protocol.training.stop import StopSignal
 

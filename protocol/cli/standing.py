@@ -15,7 +15,7 @@ from protocol.cli.output import format_tokens
 from protocol.cli.roles import Role
 
 if TYPE_CHECKING:
-    from protocol.agents.reader import Reader
+    from protocol.agents.watch.reader import Reader
     from protocol.chain.deployfile import DeployFile
     from protocol.chain.deployment import Deployment
     from protocol.chain.rpc import RpcChain
@@ -102,7 +102,7 @@ class Standing:
         return ok(Area.CHAIN, "endpoint", f"{redact_url(url)} answered in {seconds:.2f} s")
 
     def _connect(self) -> Finding | None:
-        from protocol.agents.reader import Reader
+        from protocol.agents.watch.reader import Reader
         from protocol.chain.endpoints import Endpoints
         from protocol.chain.rpc import RpcChain
 

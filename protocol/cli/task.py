@@ -90,7 +90,7 @@ def books(
 
     Exit code 1 if a balance is not explained to the wei.
     """
-    from protocol.agents.accounts import explain_deployment
+    from protocol.agents.money.accounts import explain_deployment
     from protocol.cli.live import open_live
     from protocol.cli.money import books_json, print_books
 
@@ -102,7 +102,7 @@ def books(
 
 
 def _show_live(task: str, rpc: list[str], deployment: Path, *, as_json: bool) -> Code:
-    from protocol.agents.accounts import explain_task
+    from protocol.agents.money.accounts import explain_task
     from protocol.cli.live import find_id, open_live
     from protocol.cli.tasks import print_task, task_json
 

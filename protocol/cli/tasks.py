@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Final
 
-from protocol.agents.statement import Statement
+from protocol.agents.money.statement import Statement
 from protocol.chain.market import ClaimPhase, ClaimView, TaskPhase, TaskView
 from protocol.cli.disputes import dispute_row
 from protocol.cli.live import ZERO_ADDRESS, Live, left_text, short_id, show_id

@@ -52,7 +52,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Train a task; a first Ctrl-C finishes the step and saves it, a second stops at once."""
-    from protocol.agents.logs import configure_logs
+    from protocol.agents.process.logs import configure_logs
     from protocol.training.recorded import TASK_FOLDER
     from protocol.training.sides import keep_task, load_task
     from protocol.training.stop import StopSignal

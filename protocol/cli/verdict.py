@@ -12,7 +12,7 @@ from protocol.kernels.reference.evaluator import unravel
 from protocol.program.isa import DType
 
 if TYPE_CHECKING:
-    from protocol.agents.reader import DisputeRecord, Reader
+    from protocol.agents.watch.reader import DisputeRecord, Reader
     from protocol.chain.market import Terms
     from protocol.dispute.state import Position
     from protocol.program.manifest import Manifest

@@ -12,8 +12,8 @@ from protocol.cli.flags import AgentFlags, ThreadsOption, takes
 from protocol.cli.settings import DEFAULT_HOME
 
 if TYPE_CHECKING:
-    from protocol.agents.runtime import Runtime
-    from protocol.agents.telemetry import Telemetry
+    from protocol.agents.process.runtime import Runtime
+    from protocol.agents.process.telemetry import Telemetry
     from protocol.agents.verifier import Verifier
     from protocol.training.stop import StopSignal
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from protocol.agents.reader import Reader
+from protocol.agents.watch.reader import Reader
 from protocol.chain.deployment import Deployment
 from protocol.chain.devnet import PEOPLE, Devnet, connect_all, dev_account, load
 

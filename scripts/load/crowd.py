@@ -17,9 +17,9 @@ from eth_account import Account
 from web3.providers import HTTPProvider
 
 from protocol.agents.journal import Journal
-from protocol.agents.reader import Reader
 from protocol.agents.requester import Offer, terms_of
 from protocol.agents.sender import QueuedSender
+from protocol.agents.watch.reader import Reader
 from protocol.chain.deployment import Deployment, deploy_all
 from protocol.chain.endpoints import Endpoints
 from protocol.chain.node import DEV_CHAIN_ID, DEV_MNEMONIC, Node, request, start_node

@@ -15,8 +15,8 @@ from typing import Any
 
 import protocol.agents
 from protocol.agents.journal import Journal
-from protocol.agents.reader import Reader
 from protocol.agents.sender import Sender
+from protocol.agents.watch.reader import Reader
 from protocol.cli.demo.world import Agent, World
 from protocol.storage import ContentStore
 

@@ -8,10 +8,10 @@ import pytest
 
 from protocol.agents.conduct import HONEST, Conduct
 from protocol.agents.journal import Journal
-from protocol.agents.reader import Reader
 from protocol.agents.sender import Sender
 from protocol.agents.solver import Solver
 from protocol.agents.verifier import Verifier
+from protocol.agents.watch.reader import Reader
 from protocol.chain.market import ClaimPhase
 from protocol.cli.demo.world import OFFER, STAKE, Stage, World
 from protocol.storage import ContentStore

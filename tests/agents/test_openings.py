@@ -6,9 +6,9 @@ from collections.abc import Generator
 
 from protocol.agents.checking import Checker
 from protocol.agents.journal import Journal
-from protocol.agents.reader import Reader
 from protocol.agents.sender import Sender
 from protocol.agents.verifier import OPENING, VERDICT, Verifier
+from protocol.agents.watch.reader import Reader
 from protocol.chain.market import ClaimPhase
 from protocol.cli.demo.lies import OneUlp
 from protocol.cli.demo.world import World

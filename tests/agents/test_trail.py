@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from protocol.agents.trail import REMEMBERED_BLOCKS, Head, Step, Trail
-from protocol.agents.undo import Changes
+from protocol.agents.watch.trail import REMEMBERED_BLOCKS, Head, Step, Trail
+from protocol.agents.watch.undo import Changes
 
 
 def head(number: int) -> Head:

@@ -6,7 +6,7 @@ import pytest
 from web3.exceptions import Web3RPCError
 from web3.providers.base import JSONBaseProvider
 
-from protocol.agents.views import VIEWS_PER_REQUEST, View, Views
+from protocol.agents.watch.views import VIEWS_PER_REQUEST, View, Views
 
 
 class Answer:

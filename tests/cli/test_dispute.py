@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from protocol.agents.reader import Reader
+from protocol.agents.watch.reader import Reader
 from protocol.chain.embedded import EmbeddedChain
 from protocol.cli.errors import UserError
 from protocol.cli.live import Live, find_id

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from protocol.agents.reader import Reader
+from protocol.agents.watch.reader import Reader
 from protocol.chain import devnet
 from protocol.chain.devnet import Devnet
 from protocol.chain.presets import LOCAL

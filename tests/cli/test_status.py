@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from protocol.agents.reader import Reader
-from protocol.agents.telemetry import Telemetry
+from protocol.agents.process.telemetry import Telemetry
+from protocol.agents.watch.reader import Reader
 from protocol.chain.embedded import EmbeddedChain
 from protocol.chain.fees import Offer
 from protocol.chain.txlog import TransactionLog

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.agents.ledger import Ledger
+from protocol.agents.money.ledger import Ledger
 
 TOKEN = 10**18
 

@@ -12,7 +12,7 @@ import pytest
 from eth_account import Account
 from filelock import FileLock
 
-import protocol.agents.runtime  # noqa: F401 - before a test replaces what it imports
+import protocol.agents.process.runtime  # noqa: F401 - before a test replaces what it imports
 from protocol.chain.deployment import Deployment, deploy_all
 from protocol.chain.embedded import EmbeddedChain
 from protocol.chain.presets import MINIMAL

@@ -16,8 +16,8 @@ import typer
 import yaml
 from prometheus_client import generate_latest
 
+from protocol.agents.process.telemetry import Telemetry
 from protocol.agents.requester import Offer
-from protocol.agents.telemetry import Telemetry
 from protocol.cli.common import ENVIRONMENT_PREFIX
 from protocol.cli.config import check_keys, settings_of, walk
 from protocol.cli.errors import Code

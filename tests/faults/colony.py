@@ -20,9 +20,9 @@ from typing import Any, Final, Self
 
 from eth_account import Account
 
-from protocol.agents.reader import Reader
 from protocol.agents.requester import Requester
 from protocol.agents.sender import Ledger, Sender
+from protocol.agents.watch.reader import Reader
 from protocol.chain.deployfile import describe
 from protocol.chain.deployment import Deployment, deploy_all
 from protocol.chain.devnet import connect, dev_account

@@ -10,12 +10,12 @@ import logging
 from pathlib import Path
 
 from protocol.agents.conduct import HONEST, Conduct
-from protocol.agents.daemon import Daemon
 from protocol.agents.journal import Journal
-from protocol.agents.reader import Reader
+from protocol.agents.process.daemon import Daemon
 from protocol.agents.sender import QueuedSender
 from protocol.agents.solver import Solver
 from protocol.agents.verifier import Verifier
+from protocol.agents.watch.reader import Reader
 from protocol.chain.deployment import Deployment
 from protocol.chain.endpoints import Endpoints
 from protocol.chain.fees import FeePolicy

@@ -79,7 +79,7 @@ def _die(point: Point, folder: Path) -> NoReturn:
 
 def _tell_when_idle(path: Path) -> None:
     """Write the block at which a second round in a row found nothing to do."""
-    from protocol.agents.daemon import PASSING, Daemon
+    from protocol.agents.process.daemon import PASSING, Daemon
 
     original = Daemon._round
     rounds: list[int] = []

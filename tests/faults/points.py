@@ -52,6 +52,8 @@ SEND: Final = "protocol.agents.sender:QueuedSender._send"
 LOG: Final = "protocol.chain.txlog:TransactionLog"
 OUTBOX: Final = "protocol.chain.outbox:Outbox"
 JOURNAL: Final = "protocol.agents.journal:Journal"
+WATCH = "protocol.agents.watch"
+PROCESS = "protocol.agents.process"
 PUBLISHER: Final = "protocol.agents.served:Publisher"
 TRAINER: Final = "protocol.training.trainer:Trainer"
 FOLDER: Final = "protocol.training.checkpoints:CheckpointFolder"
@@ -163,9 +165,11 @@ def deploys(*names: str) -> list[Point]:
 POINTS: Final = (
     # ------------------------------------------------------------ the solver
     *around(
-        "the home is bound to its chain", "solver", "protocol.agents.runtime:Runtime._identify"
+        "the home is bound to its chain",
+        "solver",
+        f"{PROCESS}.runtime:Runtime._identify",
     ),
-    *around("the first look at the chain", "solver", "protocol.agents.reader:Reader.refresh"),
+    *around("the first look at the chain", "solver", f"{WATCH}.reader:Reader.refresh"),
     *around("the task is kept", "solver", "protocol.training.task:Task.save"),
     *around("the bid's secret is written", "solver", f"{JOURNAL}.remember", about("bid")),
     *of_transactions("solver"),
@@ -196,7 +200,7 @@ POINTS: Final = (
     *around("a trace is served", "solver", f"{PUBLISHER}.publish_trace", scene=DISPUTE),
     *around("a fold is served", "solver", f"{PUBLISHER}.publish_fold", scene=DISPUTE),
     # ------------------------------------------------------------ the verifier
-    *around("the first look at the chain", "verifier", "protocol.agents.reader:Reader.refresh"),
+    *around("the first look at the chain", "verifier", f"{WATCH}.reader:Reader.refresh"),
     *of_transactions("verifier"),
     Point(
         "verifier: before a slice of its check",

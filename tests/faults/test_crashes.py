@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from protocol.agents.bundle import fetch_task
-from protocol.agents.runtime import JOURNAL
+from protocol.agents.process.runtime import JOURNAL
 from protocol.chain.deployfile import DeployFile
 from protocol.chain.deployment import CONTRACTS
 from protocol.chain.devnet import dev_account

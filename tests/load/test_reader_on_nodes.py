@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from web3.exceptions import Web3Exception
 
-from protocol.agents.trail import REMEMBERED_BLOCKS
+from protocol.agents.watch.trail import REMEMBERED_BLOCKS
 from protocol.chain.node import request
 from protocol.training import Task
 from scripts.load.crowd import Crowd

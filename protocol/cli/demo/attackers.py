@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from protocol.agents.journal import Journal
-from protocol.agents.reader import DisputeRecord, Reader
 from protocol.agents.sender import Sender
 from protocol.agents.verifier import Verifier
+from protocol.agents.watch.reader import DisputeRecord, Reader
 from protocol.chain.reverts import Reverted
 from protocol.cli.demo.lies import OneUlp, Target
 from protocol.dispute.moves import PostSegment

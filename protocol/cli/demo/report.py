@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from protocol.agents.reader import DisputeRecord, Reader
 from protocol.agents.sender import Ledger
+from protocol.agents.watch.reader import DisputeRecord, Reader
 from protocol.cli.verdict import Model, Place, find_place
 from protocol.dispute.state import DisputeState
 from protocol.training.task import Task

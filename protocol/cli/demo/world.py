@@ -12,11 +12,11 @@ from typing import Final, Protocol
 
 from protocol.agents.conduct import HONEST, Conduct
 from protocol.agents.journal import Journal
-from protocol.agents.reader import Reader
 from protocol.agents.requester import Offer, Requester
 from protocol.agents.sender import Ledger, Sender
 from protocol.agents.solver import Solver
 from protocol.agents.verifier import Verifier
+from protocol.agents.watch.reader import Reader
 from protocol.chain.deployment import Deployment, deploy_all
 from protocol.chain.embedded import EmbeddedChain
 from protocol.chain.market import Terms

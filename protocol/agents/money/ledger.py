@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from eth_typing import BlockNumber
 from eth_utils.abi import event_abi_to_log_topic
 
-from protocol.agents.reader import BLOCKS_PER_QUERY
+from protocol.agents.watch.reader import BLOCKS_PER_QUERY
 
 if TYPE_CHECKING:
     from web3.contract import Contract

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from protocol.agents.book import Book, DisputeRecord
 from protocol.agents.duties import NO_DEADLINE, Bid
-from protocol.agents.undo import undo
+from protocol.agents.watch.book import Book, DisputeRecord
+from protocol.agents.watch.undo import undo
 from protocol.dispute.state import DisputeState, Side
 
 TASK, CLAIM, DISPUTE = b"t" * 32, b"c" * 32, b"d" * 32

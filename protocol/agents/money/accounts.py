@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from eth_typing import BlockNumber, HexStr
 
-from protocol.agents.ledger import TRIES, Event, Ledger, read_ledger
-from protocol.agents.reader import BLOCKS_PER_QUERY
-from protocol.agents.rules import Direction, Expected, Pot, Rules
-from protocol.agents.statement import (
+from protocol.agents.money.ledger import TRIES, Event, Ledger, read_ledger
+from protocol.agents.money.rules import Direction, Expected, Pot, Rules
+from protocol.agents.money.statement import (
     AccountLine,
     Books,
     Entry,
@@ -27,6 +26,7 @@ from protocol.agents.statement import (
     Totals,
     UnknownTask,
 )
+from protocol.agents.watch.reader import BLOCKS_PER_QUERY
 from protocol.chain.presets import DisputeConstants, MarketConstants
 
 if TYPE_CHECKING:

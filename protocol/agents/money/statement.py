@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from protocol.agents.rules import Direction, Pot
+from protocol.agents.money.rules import Direction, Pot
 
 
 class UnknownTask(LookupError):

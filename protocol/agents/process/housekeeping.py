@@ -16,8 +16,8 @@ from protocol.storage import ContentStore, ContentWrong, StoreUnusable
 from protocol.storage.pruning import prune
 
 if TYPE_CHECKING:
-    from protocol.agents.reader import Reader
-    from protocol.agents.telemetry import Telemetry
+    from protocol.agents.process.telemetry import Telemetry
+    from protocol.agents.watch.reader import Reader
 
 log = logging.getLogger(__name__)
 

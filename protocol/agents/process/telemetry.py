@@ -4,7 +4,7 @@
 only while the agent makes progress: a round of its loop or a step of training was completed a short
 while ago, and the latest block that it saw is fresh. Else it answers 503 with the reason.
 
-`Telemetry` hears how the loop of `protocol.agents.daemon` goes (it is its `Watcher`).
+`Telemetry` hears how the loop of `protocol.agents.process.daemon` goes (it is its `Watcher`).
 """
 
 from __future__ import annotations

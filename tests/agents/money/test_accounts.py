@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from protocol.agents import accounts
-from protocol.agents.accounts import (
+from protocol.agents.money import accounts
+from protocol.agents.money.accounts import (
     Books,
     Direction,
     Statement,
@@ -17,7 +17,7 @@ from protocol.agents.accounts import (
     explain_deployment,
     explain_task,
 )
-from protocol.agents.ledger import Ledger, read_ledger
+from protocol.agents.money.ledger import Ledger, read_ledger
 from protocol.chain.embedded import EmbeddedChain
 from protocol.chain.presets import MINIMAL
 from protocol.dispute.state import DisputeState

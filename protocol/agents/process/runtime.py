@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from filelock import FileLock, Timeout
 
 from protocol.agents.journal import Journal
-from protocol.agents.reader import Reader
 from protocol.agents.sender import QueuedSender
+from protocol.agents.watch.reader import Reader
 from protocol.chain.deployfile import DeployFile
 from protocol.chain.endpoints import Endpoints
 from protocol.chain.errors import ChainError

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from protocol.agents.runtime import IDENTITY, LOCK, HomeError, Operator, Runtime, open_account
+from protocol.agents.process.runtime import (
+    IDENTITY,
+    LOCK,
+    HomeError,
+    Operator,
+    Runtime,
+    open_account,
+)
 from protocol.chain.deployfile import DeployFileError, WrongContract
 from protocol.chain.endpoints import RpcUnreachable
 from protocol.chain.keys import KeysError

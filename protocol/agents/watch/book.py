@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protocol.agents.duties import NO_DEADLINE, Bid
-from protocol.agents.undo import Changes, Undo
+from protocol.agents.watch.undo import Changes, Undo
 from protocol.chain.market import Terms
 from protocol.dispute.state import DisputeState, Side
 

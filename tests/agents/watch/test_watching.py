@@ -9,9 +9,9 @@ import pytest
 
 from protocol.agents.attempts import Attempts
 from protocol.agents.duties import Due
-from protocol.agents.reader import Reader
 from protocol.agents.sender import AlreadyPending, Sender
 from protocol.agents.verifier import VERDICT, Verifier
+from protocol.agents.watch.reader import Reader
 from protocol.chain.endpoints import RpcUnreachable
 from protocol.chain.market import ClaimPhase, TaskPhase
 from protocol.chain.reverts import Reverted

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from protocol.agents.undo import Undo, undo
+from protocol.agents.watch.undo import Undo, undo
 
 REMEMBERED_BLOCKS: Final = 128
 """A reader goes back by so many blocks without reading everything again."""

@@ -16,10 +16,10 @@ from eth_typing import BlockNumber
 from hexbytes import HexBytes
 from web3.providers.base import JSONBaseProvider
 
-from protocol.agents.book import Book, DisputeRecord
 from protocol.agents.duties import BLOCKHASHES, Bid, claim_at, task_at
-from protocol.agents.trail import REMEMBERED_BLOCKS, Head, Step, Trail
-from protocol.agents.views import FACTS, View, Views
+from protocol.agents.watch.book import Book, DisputeRecord
+from protocol.agents.watch.trail import REMEMBERED_BLOCKS, Head, Step, Trail
+from protocol.agents.watch.views import FACTS, View, Views
 from protocol.chain.market import ClaimView, TaskView
 from protocol.dispute.situation import Opened, Situation
 from protocol.dispute.state import (

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import requests
 from web3.exceptions import Web3Exception
 
-from protocol.agents.logs import log_context
+from protocol.agents.process.logs import log_context
 from protocol.chain.heads import Head, HeadNotTrusted
 from protocol.chain.outbox import InsufficientFunds, Outcome
 from protocol.training.stop import StopSignal

@@ -10,8 +10,8 @@ import pytest
 import requests
 from web3.exceptions import Web3RPCError
 
-from protocol.agents.daemon import MAX_PAUSE_S, Daemon
 from protocol.agents.journal import SecondRootError
+from protocol.agents.process.daemon import MAX_PAUSE_S, Daemon
 from protocol.chain.endpoints import RpcUnreachable
 from protocol.chain.heads import Head, HeadNotTrusted
 from protocol.chain.outbox import InsufficientFunds, Outcome

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from protocol.agents.logs import configure_logs, log_context
+from protocol.agents.process.logs import configure_logs, log_context
 
 KEY = "0x" + "e5" * 32
 ROOT = "0x" + "ab" * 32

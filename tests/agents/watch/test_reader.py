@@ -6,10 +6,10 @@ import logging
 
 import pytest
 
-from protocol.agents import reader as reader_module
 from protocol.agents.conduct import Conduct
-from protocol.agents.reader import Reader
-from protocol.agents.views import Views
+from protocol.agents.watch import reader as reader_module
+from protocol.agents.watch.reader import Reader
+from protocol.agents.watch.views import Views
 from protocol.chain.market import TaskPhase
 from protocol.cli.demo.world import OFFER, STAKE, World
 from protocol.dispute.moves import CommitOpen, Open

@@ -10,7 +10,7 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from protocol.agents.telemetry import Telemetry
+from protocol.agents.process.telemetry import Telemetry
 from protocol.chain.heads import Head
 from protocol.chain.outbox import Outcome
 from protocol.chain.txlog import Intent, Mined, Status

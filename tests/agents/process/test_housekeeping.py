@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from protocol.agents.housekeeping import DAY_S, Every, Pruner, Teller
-from protocol.agents.telemetry import Telemetry
+from protocol.agents.process.housekeeping import DAY_S, Every, Pruner, Teller
+from protocol.agents.process.telemetry import Telemetry
 from protocol.chain.market import TaskPhase
 from protocol.cli.demo.world import World
 from protocol.storage import ContentMissing

@@ -15,7 +15,7 @@ from typing import Any, Final
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from protocol.agents.ledger import Event
+from protocol.agents.money.ledger import Event
 from protocol.chain.market import Terms
 from protocol.chain.presets import DisputeConstants, MarketConstants
 from protocol.chain.stake import WAD, ceil_div

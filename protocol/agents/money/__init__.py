@@ -1,0 +1,1 @@
+"""Every balance explained to the wei: `ledger`, `rules`, `statement`, `accounts`."""

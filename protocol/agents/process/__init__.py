@@ -1,0 +1,1 @@
+"""An agent as a process: `runtime`, `daemon`, `housekeeping`; `logs` and `telemetry`."""
