@@ -79,7 +79,7 @@ lint: $(FULL) ## ruff (lint and format) and mypy
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-test: setup lint ## what a change must pass: lint, types, tests
+test: setup lint solidity ## what a change must pass: lint, types, tests in Solidity and in Python
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup -m "not slow"
 
 test-all: setup lint $(AUDIT) ## the same with the slow tests and the long campaign
