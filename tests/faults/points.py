@@ -96,7 +96,7 @@ def is_part(arguments: tuple[Any, ...]) -> bool:
 
 def is_plan(arguments: tuple[Any, ...]) -> bool:
     """The plan of a deployment on its way to its place."""
-    return str(arguments[1]).endswith(".begun")
+    return str(arguments[0]).endswith(".begun")
 
 
 def is_judge(arguments: tuple[Any, ...]) -> bool:
@@ -230,7 +230,13 @@ POINTS: Final = (
     *around("publishing", "requester", "protocol.agents.bundle:publish_task", scene=COMMANDS),
     *around("the intent is written", "requester", f"{LOG}.intend", scene=COMMANDS),
     *around("the signed transaction is sent", "requester", f"{OUTBOX}._broadcast", scene=COMMANDS),
-    *around("the plan is written", "deployer", "pathlib:Path.replace", is_plan, COMMANDS),
+    *around(
+        "the plan is written",
+        "deployer",
+        "protocol.training.tensors:write_bytes",
+        is_plan,
+        COMMANDS,
+    ),
     *deploys("DevToken", "Vault", "Registry", "Market", "Claims", "Dispute"),
     *around("the Judge is sent", "deployer", f"{OUTBOX}._broadcast", is_judge, COMMANDS),
     Point(
