@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -198,6 +199,15 @@ def test_reader_that_closes_stdout_early_is_no_error(tmp_path) -> None:
     assert process.wait(timeout=60) == 0
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as at a terminal: a job in the background is started with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_ends_with_130(pinpoint, monkeypatch) -> None:
     def interrupted(_text: str) -> bytes:
         signal.raise_signal(signal.SIGINT)
