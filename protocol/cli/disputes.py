@@ -191,7 +191,7 @@ def _model(
         try:
             return fetch_model(store, terms), None
         except (ContentMissing, ContentWrong) as error:
-            stores = [*read_stores, *live.announced(task_id)]
+            stores = [*read_stores, *live.reader.announced_stores(task_id)]
             asked = ", ".join(stores) or "no store: nobody announced one; name one by --read-store"
             return None, f"{error} (asked {asked})"
         except (ManifestError, MalformedBytes) as error:

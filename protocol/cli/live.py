@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,15 +35,8 @@ class Live:
         from protocol.storage import Limits, open_store
 
         limits = Limits(allow_private=self.chain_id == _development_chain())
-        return open_store(scratch, read_stores, limits, lambda: self.announced(task_id), keep=False)
-
-    def announced(self, task_id: bytes) -> list[str]:
-        """Stores that the requester and the solvers of a task announced on chain."""
-        book = self.reader.book
-        people = [book.requesters[task_id], self.reader.task(task_id).solver]
-        people += [book.solvers[claim_id] for claim_id in book.claims_on.get(task_id, ())]
-        urls = dict.fromkeys(book.stores.get(person, "") for person in people)
-        return [url for url in urls if url]
+        announced = partial(self.reader.announced_stores, task_id)
+        return open_store(scratch, read_stores, limits, announced, keep=False)
 
 
 def open_live(rpc: Sequence[str], deployment_file: Path) -> Live:

@@ -30,6 +30,7 @@ from protocol.chain.outbox import Outbox
 from protocol.chain.rpc import RpcChain
 from protocol.chain.txlog import TransactionLog
 from protocol.storage import LayeredStore, Limits, Store, open_store
+from protocol.training.tensors import write_bytes
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -162,19 +163,7 @@ class Runtime:
 
     def store_of(self, task_id: bytes) -> Store:
         """The store, which also reads where the task's requester and solvers announced theirs."""
-        return self.store.also(lambda: self._announced(task_id))
-
-    def _announced(self, task_id: bytes) -> list[str]:
-        """Stores of the task's requester and of its solver, the book of open tasks first."""
-        book, market = self.reader.book, self.deployment.market.functions
-        if task_id in book.open_tasks:
-            people = [book.requesters[task_id]]
-            people += [book.solvers[claim_id] for claim_id in book.claims_on.get(task_id, ())]
-        else:
-            people = [str(self.chain.call(market.requesterOf(task_id)))]
-        people.append(self.reader.task(task_id).solver)
-        urls = dict.fromkeys(book.stores.get(person, "") for person in people)
-        return [url for url in urls if url]
+        return self.store.also(lambda: self.reader.announced_stores(task_id))
 
     def _open(self, *, exclusive: bool) -> None:
         operator = self.operator
@@ -225,7 +214,8 @@ class Runtime:
         try:
             known: Any = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            path.write_text(json.dumps(own, indent=2) + "\n", encoding="utf-8")
+            # Whole or not at all: an agent killed here must not find a damaged home.
+            write_bytes(path, (json.dumps(own, indent=2) + "\n").encode())
             return
         except ValueError as error:
             raise HomeError(

@@ -158,6 +158,14 @@ class Reader:
         """A task as it stands."""
         return task_at(TaskView.from_tuple(self._ask(self._task_view(task_id))), self.now())
 
+    def announced_stores(self, task_id: bytes) -> list[str]:
+        """Where the task's requester and its solvers serve files, as far as they told."""
+        view, book = self.task(task_id), self.book
+        people = [view.requester, view.solver]
+        people += [book.solvers[claim_id] for claim_id in book.claims_on.get(task_id, ())]
+        urls = dict.fromkeys(book.stores.get(person, "") for person in people)
+        return [url for url in urls if url]
+
     def claim(self, claim_id: bytes) -> ClaimView:
         """A claim as it stands."""
         view = ClaimView.from_tuple(self._ask(self._claim_view(claim_id)))
