@@ -21,7 +21,7 @@ from protocol.agents.watch.reader import Reader
 from protocol.dispute import challenger
 from protocol.dispute.proofs import Prover
 from protocol.dispute.state import ClaimFacts
-from protocol.kernels.executor import Executor, instruction_sets
+from protocol.kernels import Executor, instruction_sets
 from protocol.storage import ContentMissing, ContentWrong, Store
 from protocol.training.checkpoints import CheckpointError
 from protocol.training.hooks import Hooks

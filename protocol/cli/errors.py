@@ -248,6 +248,12 @@ def _database(error: Exception) -> UserError:
     )
 
 
+@explains("protocol.kernels.isa.InstructionSetError")
+def _instruction_set(error: Exception) -> UserError:
+    # The error's own four parts count.
+    return UserError("the kernels cannot run", str(error), "", INPUT_PAGE, Code.USAGE)
+
+
 _REVERTS = {
     "InsufficientCredit": "deposit into the vault: `pinpoint wallet deposit AMOUNT`",
     "ERC20InsufficientBalance": "get more of the deployment's token, or use a smaller amount",

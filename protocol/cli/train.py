@@ -207,9 +207,12 @@ def _run_result(task: Task, out: Path, outcome: Outcome) -> dict[str, Any]:
 
 def _executor(isa: str | None, threads: int | None) -> Executor:
     from protocol.kernels.executor import Executor
+    from protocol.kernels.isa import InstructionSetError
 
     try:
         return Executor(threads, isa)
+    except InstructionSetError:
+        raise  # it speaks for itself
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

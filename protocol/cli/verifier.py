@@ -55,7 +55,7 @@ def _make_verifier(
     _telemetry: Telemetry,
 ) -> Verifier:
     from protocol.agents.verifier import Verifier
-    from protocol.kernels.executor import Executor, instruction_sets
+    from protocol.kernels import Executor, instruction_sets
 
     # Two instruction sets and two numbers of threads: a fault of one will not show in the other.
     first = Executor() if threads is None else Executor(threads=threads)

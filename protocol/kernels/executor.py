@@ -10,15 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.kernels.cpu import _cpu
+from protocol.kernels.isa import choose_instruction_set
 from protocol.program.canonical import encode_node
 from protocol.program.node import Node
 
 Tensor = NDArray[Any]
-
-
-def instruction_sets() -> list[str]:
-    """Instruction sets that this machine has, best first; all compute the same bits."""
-    return _cpu.instruction_sets()
 
 
 class Executor:
@@ -26,12 +22,14 @@ class Executor:
 
     Args:
         threads: at most this many threads per node; default: the CPUs of this process.
-        isa: one of `instruction_sets()`; default: the best. A second opinion on one's own
-            result comes from another instruction set.
+        isa: one of `instruction_sets()`; default: what the environment variable `PINPOINT_ISA`
+            names, else the best. A second opinion on one's own result comes from another
+            instruction set.
         grain: instructions and loads of a node below which one thread is used.
 
     Raises:
-        ValueError: fewer than one thread, or an instruction set that this machine lacks.
+        ValueError: fewer than one thread.
+        InstructionSetError: an instruction set that this machine lacks.
     """
 
     def __init__(
@@ -40,12 +38,7 @@ class Executor:
         self.threads = _cpus() if threads is None else threads
         if self.threads < 1:
             raise ValueError(f"{self.threads} threads: give at least 1")
-        self.isa = instruction_sets()[0] if isa is None else isa
-        if self.isa not in instruction_sets():
-            raise ValueError(
-                f"instruction set {self.isa!r} is not available on this machine: "
-                f"use one of {', '.join(instruction_sets())}"
-            )
+        self.isa = choose_instruction_set(isa)
         self.grain = grain
 
     def run(

@@ -25,7 +25,7 @@ from protocol.chain.presets import MINIMAL
 from protocol.chain.rpc import RpcChain
 from protocol.chain.txlog import Status, TransactionLog
 from protocol.cli.demo.world import TOKEN
-from protocol.kernels.executor import Executor, instruction_sets
+from protocol.kernels import Executor, instruction_sets
 from protocol.storage import ContentStore
 from protocol.storage.layered import LayeredStore, open_store
 from protocol.training.stop import StopSignal
