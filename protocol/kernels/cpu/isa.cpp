@@ -15,6 +15,9 @@ const BlockOps* const* available_ops(int* count) {
     }
     if (avx2) tables[n++] = &kAvx2;
 #endif
+#ifdef PINPOINT_ARM
+    tables[n++] = &kNeon;  // part of every 64-bit Arm
+#endif
     tables[n++] = &kBaseline;
     return n;
   }();

@@ -15,6 +15,8 @@
 
 #if defined(__x86_64__)
 #define PINPOINT_X86 1
+#elif defined(__aarch64__)
+#define PINPOINT_ARM 1
 #endif
 
 #define PINPOINT_TABLE(name, isa)                                                             \
@@ -30,6 +32,9 @@ extern const BlockOps kBaseline;
 #ifdef PINPOINT_X86
 extern const BlockOps kAvx2;
 extern const BlockOps kAvx512;
+#endif
+#ifdef PINPOINT_ARM
+extern const BlockOps kNeon;
 #endif
 
 }  // namespace pinpoint
