@@ -1,0 +1,1 @@
+"""Ours and stock PyTorch side by side; `python -m scripts.bench --help`."""
