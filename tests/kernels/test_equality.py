@@ -1,0 +1,106 @@
+"""Every kernel, instruction set and number of threads gives the reference's bits.
+
+Families of nodes x odd shapes x special values (tests/kernels/equality/). The quick form runs with
+every change, the long one with more and larger cases among the slow tests.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from protocol.kernels import Executor, instruction_sets
+from protocol.kernels.reference.evaluator import fold_terms
+from protocol.program.canonical import decode_node, encode_node
+from protocol.program.isa import DType, Op
+from protocol.program.node import LOADED_WORD
+from tests.kernels.equality.cases import FAMILIES, SHAPELESS, Named, check, make_case
+from tests.kernels.equality.executors import THREADS, executors
+
+ALL = [*FAMILIES, *SHAPELESS]
+RUNS = executors()
+
+
+def test_executors_are_every_instruction_set_with_every_number_of_threads() -> None:
+    for isa in instruction_sets():
+        for threads in THREADS:
+            assert f"{isa}, threads {threads}" in RUNS
+
+
+@pytest.mark.parametrize("family", ALL)
+def test_kernels_on_odd_shapes_and_special_values_equal_the_reference(family) -> None:
+    for seed in range(40):
+        check(make_case(family, seed, most=40), terms=800, runs=RUNS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ALL)
+def test_kernels_on_many_and_larger_cases_equal_the_reference(family) -> None:
+    for seed in range(1_000, 1_300):
+        check(make_case(family, seed, most=40), terms=4_000, runs=RUNS)
+    for seed in range(2_000, 2_060):
+        check(make_case(family, seed, most=130), terms=10_000, runs=RUNS)
+    for seed in range(3_000, 3_008):
+        check(make_case(family, seed, most=521), terms=10_000, runs=RUNS)
+
+
+@pytest.mark.parametrize("family", ALL)
+def test_fold_of_single_elements_equals_the_reference_leaves(family) -> None:
+    for seed in range(5):
+        named = make_case(family, seed, most=17)
+        node = named.case.node
+        for element in {0, node.numel - 1, node.numel // 2}:
+            leaves = fold_terms(node, named.case.elements(), element)
+            for isa in instruction_sets():
+                rows = Executor(1, isa).fold(node, named.case.operands, element)
+                assert rows.tolist() == [[accumulator, *words] for accumulator, words in leaves], (
+                    f"{named}, element {element}, {isa}"
+                )
+
+
+def test_families_cover_every_opcode_and_kind_of_load() -> None:
+    seen: Counter[object] = Counter()
+    for family in FAMILIES:
+        for seed in range(40):
+            node = make_case(family, seed, most=40).case.node
+            assert decode_node(encode_node(node)) == node
+            seen.update({instruction.op for instruction in node.instructions})
+            seen.update({"u8": node.dtype is DType.U8, "i32": node.dtype is DType.I32})
+            seen.update({"guard": bool(node.guards), "two guards": len(node.guards) > 1})
+            axes = [axis for load in node.loads for axis in load.axes]
+            seen.update(
+                {
+                    "one element": node.numel == 1,
+                    "many terms": node.terms > 256,
+                    "skip": any(load.skip for load in node.loads),
+                    "divisor": any(axis.divisor > 1 for axis in axes),
+                    "word": any(t.source & LOADED_WORD for axis in axes for t in axis.terms),
+                    "zero stride": any(not axis.terms for axis in axes) or not axes,
+                }
+            )
+    assert min(seen[op] for op in Op) >= 3, seen
+    assert min(seen.values()) >= 3, seen
+
+
+def test_check_names_the_case_and_the_element_of_a_wrong_bit() -> None:
+    named = make_case("product", 3, most=40)
+    honest = RUNS[next(iter(RUNS))]
+
+    def liar(node, operands):
+        out = honest(node, operands).copy()
+        out.reshape(-1).view(np.uint32)[-1] ^= 1
+        return out
+
+    with pytest.raises(AssertionError, match=r"make_case\('product', seed=3, most=40\)\nliar") as e:
+        check(named, runs={"honest": honest, "liar": liar})
+    assert f"element {named.case.node.numel - 1}" in str(e.value)
+
+
+def test_make_case_is_the_same_every_time() -> None:
+    first, again = (make_case("scatter", 5, most=40) for _ in range(2))
+    assert isinstance(first, Named)
+    assert encode_node(first.case.node) == encode_node(again.case.node)
+    for a, b in zip(first.case.operands, again.case.operands, strict=True):
+        assert a.tobytes() == b.tobytes()
