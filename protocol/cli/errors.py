@@ -254,6 +254,12 @@ def _instruction_set(error: Exception) -> UserError:
     return UserError("the kernels cannot run", str(error), "", INPUT_PAGE, Code.USAGE)
 
 
+@explains("protocol.merkle._hash.ImplementationError")
+def _implementation(error: Exception) -> UserError:
+    todo = "unset PINPOINT_SHA256, or set it to one that this machine has"
+    return UserError("nothing can be hashed", str(error), todo, INPUT_PAGE, Code.USAGE)
+
+
 _REVERTS = {
     "InsufficientCredit": "deposit into the vault: `pinpoint wallet deposit AMOUNT`",
     "ERC20InsufficientBalance": "get more of the deployment's token, or use a smaller amount",

@@ -1,4 +1,4 @@
-"""The native module: both implementations of SHA-256 against hashlib at every padding boundary."""
+"""The native module: every implementation of SHA-256 against hashlib at every padding boundary."""
 
 import sys
 import threading
@@ -12,16 +12,9 @@ from protocol.merkle import _hash
 BYTES = bytes(np.random.default_rng(3).integers(0, 256, 300_000, dtype=np.uint8))
 
 
-def implementations() -> list[str]:
-    """What this processor can run: portable always, and the SHA extensions where it has them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PINPOINT_SHA", raising=False)
-        return sorted({"portable", _hash.implementation()})
-
-
-@pytest.fixture(params=implementations())
+@pytest.fixture(params=_hash.implementations())
 def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("PINPOINT_SHA", request.param)
+    monkeypatch.setenv("PINPOINT_SHA256", request.param)
     assert _hash.implementation() == request.param
     return request.param
 
@@ -59,12 +52,6 @@ def test_levels_any_count_equal_hashlib(count: int) -> None:
         expected.append(b"".join(nodes))
     for threads in (1, 2):
         assert [level.tobytes() for level in _hash.levels(leaves, threads)] == expected
-
-
-def test_implementation_unknown_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PINPOINT_SHA", "md5")
-    with pytest.raises(ValueError, match='PINPOINT_SHA is "md5"'):
-        _hash.tensor_roots([b"x"])
 
 
 def test_leaf_hashes_empty_buffer_gives_no_hashes() -> None:

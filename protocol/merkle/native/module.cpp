@@ -1,8 +1,11 @@
 // protocol.merkle._hash: tensors and levels of trees, hashed in bulk. Documented in _hash.pyi.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
 
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -37,6 +40,12 @@ class View {
   Py_buffer view_{};
 };
 
+using Name = std::optional<std::string>;
+
+const Sha256& selected(const Name& sha256) {
+  return sha256_select(sha256.has_value() ? sha256->c_str() : nullptr);
+}
+
 size_t checked_threads(int threads) {
   if (threads < 1) {
     throw std::invalid_argument("threads is " + std::to_string(threads) + ": give at least 1");
@@ -53,14 +62,14 @@ Digests new_digests(size_t count) {
   return Digests(data, {count, kDigestBytes}, owner);
 }
 
-Digests leaf_hashes(nb::handle buffer, size_t leaf_size, int threads) {
+Digests leaf_hashes(nb::handle buffer, size_t leaf_size, int threads, const Name& sha256) {
   const size_t limit = checked_threads(threads);
   if (leaf_size == 0) {
     throw std::invalid_argument("leaf_size is 0: a value of a leaf has at least one byte here");
   }
   const View view(buffer);
   const Bytes bytes = view.bytes();
-  const Sha256& sha = sha256_select();
+  const Sha256& sha = selected(sha256);
   Digests out = new_digests(bytes.size / leaf_size + (bytes.size % leaf_size != 0));
   uint8_t* data = out.data();
   nb::gil_scoped_release release;
@@ -68,12 +77,12 @@ Digests leaf_hashes(nb::handle buffer, size_t leaf_size, int threads) {
   return out;
 }
 
-nb::list levels(ConstDigests leaves, int threads) {
+nb::list levels(ConstDigests leaves, int threads, const Name& sha256) {
   const size_t limit = checked_threads(threads);
   if (leaves.shape(0) == 0) {
     throw std::invalid_argument("no leaf hashes: a tree has at least one leaf");
   }
-  const Sha256& sha = sha256_select();
+  const Sha256& sha = selected(sha256);
   nb::list above;
   const uint8_t* nodes = leaves.data();
   Digests previous;  // keeps `nodes` alive whatever the list holds
@@ -91,9 +100,9 @@ nb::list levels(ConstDigests leaves, int threads) {
   return above;
 }
 
-nb::list roots_of(nb::sequence buffers, int threads) {
+nb::list roots_of(nb::sequence buffers, int threads, const Name& sha256) {
   const size_t limit = checked_threads(threads);
-  const Sha256& sha = sha256_select();
+  const Sha256& sha = selected(sha256);
   std::vector<std::unique_ptr<View>> views;
   std::vector<Bytes> bytes;
   for (nb::handle buffer : buffers) {
@@ -120,9 +129,17 @@ nb::list roots_of(nb::sequence buffers, int threads) {
 
 NB_MODULE(_hash, m) {
   m.doc() = "SHA-256 of tensors and Merkle trees in bulk";
-  m.def("implementation", [] { return sha256_select().name; });
+  nb::exception<ImplementationError>(m, "ImplementationError", PyExc_ValueError);
+  m.def("implementations", [] {
+    nb::list names;
+    for (const Sha256& sha : sha256_implementations()) names.append(sha.name);
+    return names;
+  });
+  m.def("implementation", [] { return sha256_select(nullptr).name; });
   m.def("leaf_hashes", &leaf_hashes, nb::arg("buffer"), nb::arg("leaf_size"),
-        nb::arg("threads") = 1);
-  m.def("levels", &levels, nb::arg("leaf_hashes"), nb::arg("threads") = 1);
-  m.def("tensor_roots", &roots_of, nb::arg("buffers"), nb::arg("threads") = 1);
+        nb::arg("threads") = 1, nb::arg("sha256") = nb::none());
+  m.def("levels", &levels, nb::arg("leaf_hashes"), nb::arg("threads") = 1,
+        nb::arg("sha256") = nb::none());
+  m.def("tensor_roots", &roots_of, nb::arg("buffers"), nb::arg("threads") = 1,
+        nb::arg("sha256") = nb::none());
 }

@@ -1,9 +1,7 @@
+// SHA-256 in plain C++, one message at a time.
 #include "sha256.h"
 
-#include <cstdlib>
 #include <cstring>
-#include <stdexcept>
-#include <string>
 
 namespace pinpoint {
 
@@ -28,75 +26,53 @@ uint32_t load_big_endian(const uint8_t* p) {
   return uint32_t{p[0]} << 24 | uint32_t{p[1]} << 16 | uint32_t{p[2]} << 8 | uint32_t{p[3]};
 }
 
-void absorb(uint32_t* state, const uint8_t* blocks, size_t count) {
-  for (; count > 0; --count, blocks += kBlockBytes) {
-    uint32_t w[64];
-    for (int t = 0; t < 16; ++t) w[t] = load_big_endian(blocks + 4 * t);
-    for (int t = 16; t < 64; ++t) {
-      uint32_t s0 = rotate_right(w[t - 15], 7) ^ rotate_right(w[t - 15], 18) ^ (w[t - 15] >> 3);
-      uint32_t s1 = rotate_right(w[t - 2], 17) ^ rotate_right(w[t - 2], 19) ^ (w[t - 2] >> 10);
-      w[t] = w[t - 16] + s0 + w[t - 7] + s1;
-    }
-    uint32_t v[8];
-    std::memcpy(v, state, sizeof v);
-    for (int t = 0; t < 64; ++t) {
-      uint32_t s1 = rotate_right(v[4], 6) ^ rotate_right(v[4], 11) ^ rotate_right(v[4], 25);
-      uint32_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
-      uint32_t t1 = v[7] + s1 + choice + kSha256Round[t] + w[t];
-      uint32_t s0 = rotate_right(v[0], 2) ^ rotate_right(v[0], 13) ^ rotate_right(v[0], 22);
-      uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-      uint32_t t2 = s0 + majority;
-      v[7] = v[6];
-      v[6] = v[5];
-      v[5] = v[4];
-      v[4] = v[3] + t1;
-      v[3] = v[2];
-      v[2] = v[1];
-      v[1] = v[0];
-      v[0] = t1 + t2;
-    }
-    for (int i = 0; i < 8; ++i) state[i] += v[i];
+void absorb(uint32_t* state, const uint8_t* block) {
+  uint32_t w[64];
+  for (int t = 0; t < 16; ++t) w[t] = load_big_endian(block + 4 * t);
+  for (int t = 16; t < 64; ++t) {
+    uint32_t s0 = rotate_right(w[t - 15], 7) ^ rotate_right(w[t - 15], 18) ^ (w[t - 15] >> 3);
+    uint32_t s1 = rotate_right(w[t - 2], 17) ^ rotate_right(w[t - 2], 19) ^ (w[t - 2] >> 10);
+    w[t] = w[t - 16] + s0 + w[t - 7] + s1;
   }
+  uint32_t v[8];
+  std::memcpy(v, state, sizeof v);
+  for (int t = 0; t < 64; ++t) {
+    uint32_t s1 = rotate_right(v[4], 6) ^ rotate_right(v[4], 11) ^ rotate_right(v[4], 25);
+    uint32_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
+    uint32_t t1 = v[7] + s1 + choice + kSha256Round[t] + w[t];
+    uint32_t s0 = rotate_right(v[0], 2) ^ rotate_right(v[0], 13) ^ rotate_right(v[0], 22);
+    uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
+    uint32_t t2 = s0 + majority;
+    v[7] = v[6];
+    v[6] = v[5];
+    v[5] = v[4];
+    v[4] = v[3] + t1;
+    v[3] = v[2];
+    v[2] = v[1];
+    v[1] = v[0];
+    v[0] = t1 + t2;
+  }
+  for (int i = 0; i < 8; ++i) state[i] += v[i];
 }
 
-void absorb_pair(uint32_t* state0, const uint8_t* blocks0, uint32_t* state1, const uint8_t* blocks1,
-                 size_t count) {
-  absorb(state0, blocks0, count);
-  absorb(state1, blocks1, count);
+void digest(const Part* parts, uint8_t* const* digests) {
+  uint32_t state[8];
+  std::memcpy(state, kSha256Initial, sizeof state);
+  for (size_t part = 0; part < kParts; ++part) {
+    const uint8_t* block = parts[part].starts[0];
+    for (size_t i = 0; i < parts[part].count; ++i, block += kBlockBytes) absorb(state, block);
+  }
+  uint8_t* out = digests[0];
+  for (int i = 0; i < 8; ++i, out += 4) {
+    out[0] = static_cast<uint8_t>(state[i] >> 24);
+    out[1] = static_cast<uint8_t>(state[i] >> 16);
+    out[2] = static_cast<uint8_t>(state[i] >> 8);
+    out[3] = static_cast<uint8_t>(state[i]);
+  }
 }
 
 }  // namespace
 
-const Sha256& sha256_portable() {
-  static const Sha256 portable = {"portable", absorb, absorb_pair};
-  return portable;
-}
-
-const Sha256& sha256_select() {
-  const Sha256* shani = sha256_shani();
-  const char* wanted = std::getenv("PINPOINT_SHA");
-  if (wanted == nullptr || *wanted == '\0') return shani != nullptr ? *shani : sha256_portable();
-  const std::string name(wanted);
-  if (name == "portable") return sha256_portable();
-  if (name != "shani") {
-    throw std::invalid_argument("PINPOINT_SHA is \"" + name + "\", which is no implementation: "
-                                "set portable or shani, or unset it");
-  }
-  if (shani == nullptr) {
-    throw std::runtime_error(
-        "PINPOINT_SHA is \"shani\", but this processor has no SHA extensions: "
-        "set portable, or unset it");
-  }
-  return *shani;
-}
-
-void sha256_write(const uint32_t* state, uint8_t* digest) {
-  for (int i = 0; i < 8; ++i) {
-    digest[4 * i] = static_cast<uint8_t>(state[i] >> 24);
-    digest[4 * i + 1] = static_cast<uint8_t>(state[i] >> 16);
-    digest[4 * i + 2] = static_cast<uint8_t>(state[i] >> 8);
-    digest[4 * i + 3] = static_cast<uint8_t>(state[i]);
-  }
-}
+std::vector<Kernel> sha256_portable() { return {{1, 1, digest}}; }
 
 }  // namespace pinpoint

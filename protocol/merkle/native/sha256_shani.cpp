@@ -1,4 +1,5 @@
-// SHA-256 with the x86 SHA extensions.
+// SHA-256 with the x86 SHA extensions, on one message or on several interleaved: an instruction's
+// result takes longer than the next start, so one message alone leaves the unit idle half the time.
 //
 // Source: the instruction set reference (SHA256RNDS2, SHA256MSG1, SHA256MSG2). The state lives in
 // two registers as the instructions want it, (A,B,E,F) and (C,D,G,H); one step below is four
@@ -20,29 +21,33 @@ struct Stream {
   __m128i w[4];  // the last sixteen schedule words
 };
 
-PINPOINT_SHANI void load_state(Stream& s, const uint32_t* state) {
-  const __m128i dcba = _mm_loadu_si128(reinterpret_cast<const __m128i*>(state));
-  const __m128i hgfe = _mm_loadu_si128(reinterpret_cast<const __m128i*>(state + 4));
+PINPOINT_SHANI __m128i swap_bytes(__m128i words) {
+  return _mm_shuffle_epi8(words, _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL));
+}
+
+PINPOINT_SHANI void start(Stream& s) {
+  const __m128i dcba = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kSha256Initial));
+  const __m128i hgfe = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kSha256Initial + 4));
   const __m128i cdab = _mm_shuffle_epi32(dcba, 0xB1);
   const __m128i efgh = _mm_shuffle_epi32(hgfe, 0x1B);
   s.abef = _mm_alignr_epi8(cdab, efgh, 8);
   s.cdgh = _mm_blend_epi16(efgh, cdab, 0xF0);
 }
 
-PINPOINT_SHANI void store_state(const Stream& s, uint32_t* state) {
+PINPOINT_SHANI void store_digest(const Stream& s, uint8_t* digest) {
   const __m128i feba = _mm_shuffle_epi32(s.abef, 0x1B);
   const __m128i dchg = _mm_shuffle_epi32(s.cdgh, 0xB1);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(state), _mm_blend_epi16(feba, dchg, 0xF0));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(state + 4), _mm_alignr_epi8(dchg, feba, 8));
+  const __m128i dcba = _mm_blend_epi16(feba, dchg, 0xF0);
+  const __m128i hgfe = _mm_alignr_epi8(dchg, feba, 8);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(digest), swap_bytes(dcba));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(digest + 16), swap_bytes(hgfe));
 }
 
 // Rounds 4*Step .. 4*Step+3, and the schedule words that they complete.
 template <int Step>
 PINPOINT_SHANI void step(Stream& s, const uint8_t* block) {
-  const __m128i byte_swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
   if constexpr (Step < 4) {
-    const auto* words = reinterpret_cast<const __m128i*>(block + 16 * Step);
-    s.w[Step] = _mm_shuffle_epi8(_mm_loadu_si128(words), byte_swap);
+    s.w[Step] = swap_bytes(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 16 * Step)));
   }
   const __m128i now = s.w[Step % 4];
   const auto* constants = reinterpret_cast<const __m128i*>(kSha256Round + 4 * Step);
@@ -68,50 +73,44 @@ PINPOINT_SHANI void steps(Stream* streams, const uint8_t* const* blocks) {
 }
 
 template <int Streams>
-PINPOINT_SHANI void run(uint32_t* const* states, const uint8_t** blocks, size_t count) {
+PINPOINT_SHANI void absorb(Stream* streams, const uint8_t* const* starts, size_t offset) {
+  const uint8_t* blocks[Streams];
+  __m128i abef[Streams], cdgh[Streams];
+  for (int i = 0; i < Streams; ++i) {
+    blocks[i] = starts[i] + offset;
+    abef[i] = streams[i].abef;
+    cdgh[i] = streams[i].cdgh;
+  }
+  steps<0, Streams>(streams, blocks);
+  for (int i = 0; i < Streams; ++i) {
+    streams[i].abef = _mm_add_epi32(streams[i].abef, abef[i]);
+    streams[i].cdgh = _mm_add_epi32(streams[i].cdgh, cdgh[i]);
+  }
+}
+
+template <int Streams>
+__attribute__((target("sha,sse4.1"))) void digest(const Part* parts, uint8_t* const* digests) {
   Stream streams[Streams];
-  for (int i = 0; i < Streams; ++i) load_state(streams[i], states[i]);
-  for (; count > 0; --count) {
-    __m128i abef[Streams], cdgh[Streams];
-    for (int i = 0; i < Streams; ++i) {
-      abef[i] = streams[i].abef;
-      cdgh[i] = streams[i].cdgh;
-    }
-    steps<0, Streams>(streams, blocks);
-    for (int i = 0; i < Streams; ++i) {
-      streams[i].abef = _mm_add_epi32(streams[i].abef, abef[i]);
-      streams[i].cdgh = _mm_add_epi32(streams[i].cdgh, cdgh[i]);
-      blocks[i] += kBlockBytes;
+  for (int i = 0; i < Streams; ++i) start(streams[i]);
+  for (size_t part = 0; part < kParts; ++part) {
+    for (size_t i = 0; i < parts[part].count; ++i) {
+      absorb<Streams>(streams, parts[part].starts, i * kBlockBytes);
     }
   }
-  for (int i = 0; i < Streams; ++i) store_state(streams[i], states[i]);
-}
-
-__attribute__((target("sha,sse4.1"))) void absorb(uint32_t* state, const uint8_t* blocks,
-                                                  size_t count) {
-  run<1>(&state, &blocks, count);
-}
-
-__attribute__((target("sha,sse4.1"))) void absorb_pair(uint32_t* state0, const uint8_t* blocks0,
-                                                       uint32_t* state1, const uint8_t* blocks1,
-                                                       size_t count) {
-  uint32_t* const states[2] = {state0, state1};
-  const uint8_t* blocks[2] = {blocks0, blocks1};
-  run<2>(states, blocks, count);
+  for (int i = 0; i < Streams; ++i) store_digest(streams[i], digests[i]);
 }
 
 bool has_shani() {
   unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_SSE4_1) == 0) return false;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & (1U << 29)) != 0;
+  if (!__builtin_cpu_supports("sse4.1") || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  return (b >> 29 & 1) != 0;
 }
 
 }  // namespace
 
-const Sha256* sha256_shani() {
-  static const Sha256 shani = {"shani", absorb, absorb_pair};
-  static const bool present = has_shani();
-  return present ? &shani : nullptr;
+std::vector<Kernel> sha256_shani() {
+  if (!has_shani()) return {};
+  return {{4, 4, digest<4>}, {2, 2, digest<2>}, {1, 1, digest<1>}};
 }
 
 }  // namespace pinpoint
@@ -120,7 +119,7 @@ const Sha256* sha256_shani() {
 
 namespace pinpoint {
 
-const Sha256* sha256_shani() { return nullptr; }
+std::vector<Kernel> sha256_shani() { return {}; }
 
 }  // namespace pinpoint
 
