@@ -158,9 +158,7 @@ def test_implementation_given_counts_before_the_variable(monkeypatch: pytest.Mon
         lambda: _hash.levels(np.zeros((2, 32), np.uint8)),
         _hash.implementation,
     ):
-        with pytest.raises(
-            ValueError, match='PINPOINT_SHA256 is "md5", which is no'
-        ):
+        with pytest.raises(ValueError, match='PINPOINT_SHA256 is "md5", which is no'):
             call()
 
 
@@ -181,7 +179,5 @@ def test_implementation_of_another_machine_is_refused_as_such() -> None:
     missing = known - set(NAMES)
     assert missing, "no machine has the instructions of x86 and of Arm"
     for name in missing:
-        with pytest.raises(
-            _hash.ImplementationError, match="instructions this machine lacks"
-        ):
+        with pytest.raises(_hash.ImplementationError, match="instructions this machine lacks"):
             _hash.tensor_roots([b"x"], 1, name)
