@@ -1,0 +1,242 @@
+"""The loops of a group: over rows, over chunks of lanes in a row, then what a chunk computes.
+
+Order of additions: an output's terms are added in its own lane, one after the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from protocol.kernels.jit.emitter import Emitter, Val, constant, lane_numbers
+from protocol.kernels.jit.group import Group, Piece
+from protocol.kernels.jit.lanes import apply, as_float, as_word
+from protocol.kernels.jit.memory import Chunk, Home, Memory
+from protocol.kernels.jit.space import Linear, suffixes
+from protocol.program.isa import DType, Type
+
+Visit = Callable[[Sequence[Chunk]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What the code of a group needs to know of the function around it.
+
+    Attributes:
+        sources: for each member its operands' homes, by slot.
+        targets: for each member the homes that its value is written to; the flag tells a buffer.
+        width: lanes of a vector.
+        unit: elements of a unit of the group.
+        fewest: elements that a call computes, if they are surely few; else a large number.
+    """
+
+    sources: dict[int, list[Home | None]]
+    targets: dict[int, list[tuple[Home, bool]]]
+    width: int
+    unit: int
+    fewest: int
+
+
+class GroupCode:
+    """Emits one group for the elements [first, last)."""
+
+    def __init__(self, e: Emitter, group: Group, frame: Frame) -> None:
+        self.e = e
+        self.memory = Memory(e)
+        self.group = group
+        self.frame = frame
+        self.steps = tuple(suffixes(group.dims))
+
+    # Loops over outputs.
+
+    def chunks(self, first: Val, last: Val, lanes: int, unroll: int, visit: Visit) -> None:
+        """Visit all elements in chunks of ``lanes``, ``unroll`` chunks at a time where possible."""
+        dims = self.group.dims
+        row = dims[-1] if dims else 1
+        if len(dims) <= 1:
+            self._row(first, last, (), lanes, unroll, visit)
+        elif lanes > 1 and row < lanes * 2 and row / (-(-row // lanes) * lanes) < 0.5:
+            self._scattered(first, last, lanes, visit)
+        else:
+            e = self.e
+            low = e.divide(first, row)
+            high = e.divide(e.add(last, constant("l", row - 1)), row)
+            with e.loop(low, high, 1) as loop:
+                outer = self._outer(loop.index)
+                start, stop = constant("l", 0), constant("l", row)
+                if self.frame.unit % row:  # a part of a row may be asked for
+                    base = e.scale(loop.index, -row)
+                    start = e.limit(e.add(first, base), start, "sgt")
+                    stop = e.limit(e.add(last, base), stop)
+                self._row(start, stop, outer, lanes, unroll, visit)
+
+    def _outer(self, row: Val) -> tuple[Val, ...]:
+        """Coordinates of a row, all dimensions but the last."""
+        found = []
+        dims = self.group.dims
+        for i in range(len(dims) - 1):
+            value = self.e.divide(row, self.steps[i] // dims[-1])
+            found.append(self.e.divide(value, dims[i], "urem") if i else value)
+        return tuple(found)
+
+    def _row(
+        self, start: Val, stop: Val, outer: tuple[Val, ...], lanes: int, unroll: int, visit: Visit
+    ) -> None:
+        e = self.e
+        length = e.add(stop, e.scale(start, -1))
+        if length.const is not None:
+            unroll = max(1, min(unroll, length.const // lanes))
+        block = lanes * unroll
+        vector = len(outer) if self.group.dims else None
+
+        def at(c: Val, mask: Val | None) -> Chunk:
+            variables = (*outer, c)[: len(self.group.dims)]
+            return Chunk(lanes, variables, vector, mask)
+
+        rest = e.binary("srem", "l", length, constant("l", block)) if length.const is None else (
+            constant("l", length.const % block)
+        )  # fmt: skip
+        middle = e.add(stop, e.scale(rest, -1))
+        if length.const is None or length.const >= block:
+            with e.loop(start, middle, block) as loop:
+                visit([at(e.add(loop.index, constant("l", i * lanes)), None)
+                       for i in range(unroll)])  # fmt: skip
+        if rest.const == 0 or block == 1:
+            return
+        if unroll > 1 and (rest.const is None or rest.const >= lanes) and lanes == 1:
+            with e.loop(middle, stop, 1) as loop:
+                visit([at(loop.index, None)])
+            return
+        with e.loop(middle, stop, lanes) as loop:
+            visit([at(loop.index, self.existing(loop.index, stop, lanes))])
+
+    def _scattered(self, first: Val, last: Val, lanes: int, visit: Visit) -> None:
+        """Lanes are neighbouring elements of any rows; each finds its own coordinates."""
+        e = self.e
+        length = e.add(last, e.scale(first, -1))
+        middle = e.add(last, e.scale(e.binary("srem", "l", length, constant("l", lanes)), -1))
+
+        def at(p: Val, mask: Val | None) -> Chunk:
+            narrow = constant("i", p.const) if p.const is not None else e.cast("trunc", "i", p)
+            flat = e.binary("add", "i", narrow, lane_numbers("i", lanes))
+            found = []
+            for i, (dim, step) in enumerate(zip(self.group.dims, self.steps, strict=True)):
+                value = flat if step == 1 else e.binary("udiv", "i", flat, constant("i", step))
+                found.append(e.binary("urem", "i", value, constant("i", dim)) if i else value)
+            zeros = (constant("l", 0),) * len(found)
+            return Chunk(lanes, zeros, None, mask, tuple(found), p, self.steps)
+
+        with e.loop(first, middle, lanes) as loop:
+            visit([at(loop.index, None)])
+        with e.loop(middle, last, lanes) as loop:
+            visit([at(loop.index, self.existing(loop.index, last, lanes))])
+
+    def existing(self, index: Val, stop: Val, lanes: int) -> Val:
+        """The lanes of a chunk from ``index`` that lie before ``stop``."""
+        e = self.e
+        left = e.limit(e.add(stop, e.scale(index, -1)), constant("l", lanes))
+        narrow = constant("i", left.const) if left.const is not None else e.cast("trunc", "i", left)
+        return e.binary("icmp slt", "i", lane_numbers("i", lanes), narrow, "b")
+
+    # What a chunk computes.
+
+    def finish(self, chunks: Sequence[Chunk], folded: Sequence[Val] | None = None) -> None:
+        """The pointwise pieces of each chunk, and then all stores.
+
+        Stores come last: in place, another piece may still read what they overwrite.
+        """
+        pending: list[tuple[Piece, Val, Chunk]] = []
+        for i, chunk in enumerate(chunks):
+            values: dict[int, Val] = {}
+            for piece in self.group.pieces:
+                if folded is not None and piece is self.group.pieces[0]:
+                    value = folded[i]
+                else:
+                    value = self.term(piece, chunk, init(piece), values)
+                if piece.node.dtype is DType.U8:
+                    word = as_word(self.e, value)
+                    value = self.e.binary("and", "i", word, constant("i", 255))
+                values[piece.member] = value
+                pending.append((piece, value, chunk))
+        for piece, value, chunk in pending:
+            place = chunk.number(self.e, Linear(0, self.steps))
+            for home, public in self.frame.targets[piece.member]:
+                self.memory.store(home, value, place, chunk, public)
+
+    def term(
+        self,
+        piece: Piece,
+        chunk: Chunk,
+        acc: Val,
+        values: dict[int, Val],
+        given: dict[int, Val] | None = None,
+    ) -> Val:
+        """The accumulator after one term.
+
+        Args:
+            piece: the node.
+            chunk: the lanes, with the variables of the domain.
+            acc: the accumulator before.
+            values: of the loop's earlier pieces.
+            given: words of loads that are in registers already.
+        """
+        words, live = self.words(piece, chunk, values, given or {})
+        new = self.body(piece, chunk, acc, words)
+        return new if live is None else self.e.select(live, new, acc)
+
+    def words(
+        self, piece: Piece, chunk: Chunk, values: dict[int, Val], given: dict[int, Val]
+    ) -> tuple[list[Val | None], Val | None]:
+        """The words of the loads that are needed, and the lanes in which the term counts."""
+        words: list[Val | None] = []
+        live: Val | None = None
+        for k, access in enumerate(piece.accesses):
+            source = piece.registers[k]
+            if access is None:
+                words.append(None)
+            elif source is not None:
+                words.append(values[source])
+            elif k in given:
+                words.append(given[k])
+            else:
+                home = self.frame.sources[piece.member][access.slot]
+                assert home is not None
+                word, inside = self.memory.load(home, access, chunk, words)
+                words.append(word)
+                if access.skip and inside is not None:
+                    live = inside if live is None else self.e.binary("and", "b", live, inside)
+        return words, live
+
+    def body(self, piece: Piece, chunk: Chunk, acc: Val, words: Sequence[Val | None]) -> Val:
+        """The body's result, of the accumulator's kind."""
+        e, node = self.e, piece.node
+        table: dict[int, Val] = {0: acc}
+        table |= {1 + k: word for k, word in enumerate(words) if word is not None}
+        for i, item in enumerate(node.constants):
+            kind = "f" if item.type is Type.F else "i"
+            table[node.first_constant + i] = constant(kind, item.word)
+        for index, function in piece.coordinates.items():
+            table[index] = self.memory.words(chunk.number(e, function), chunk.lanes)
+        for i in piece.live:
+            instruction = node.instructions[i]
+            arguments = [table[a] for a in instruction.arguments]
+            table[node.first_instruction + i] = apply(e, instruction.op, arguments)
+        result = table[node.result]
+        return as_float(e, result) if node.dtype is DType.F32 else as_word(e, result)
+
+
+def init(piece: Piece) -> Val:
+    """The accumulator before the first term."""
+    return constant("f" if piece.node.dtype is DType.F32 else "i", piece.node.init)
+
+
+def weight(group: Group) -> int:
+    """Instructions and loads of a chunk, to choose how many are computed side by side."""
+    return sum(len(p.live) + math.ceil(len(p.accesses) / 2) for p in group.pieces)
+
+
+def with_domain(chunk: Chunk, indices: Sequence[Val], vector: int | None = None) -> Chunk:
+    """The chunk at a point of the domain."""
+    variables = (*chunk.variables, *indices)
+    return replace(chunk, variables=variables, vector=chunk.vector if vector is None else vector)

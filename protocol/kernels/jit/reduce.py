@@ -1,0 +1,259 @@
+"""Folds over a domain: lanes are outputs, or terms where the operation is exactly associative.
+
+Order of additions: with lanes over outputs each accumulator sees its terms in row-major order of
+the domain; where an output's terms are neighbours in memory, blocks of as many outputs as terms are
+transposed in registers. An associative operation (integer, or min and max) is spread over lanes of
+terms, and the lanes are folded at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from protocol.kernels.jit.emitter import Val, constant
+from protocol.kernels.jit.group import ASSOCIATIVE, Piece
+from protocol.kernels.jit.lanes import apply, as_float, as_word
+from protocol.kernels.jit.loops import GroupCode, init, weight, with_domain
+from protocol.kernels.jit.memory import LONGEST_STRIDE, Chunk
+from protocol.program.isa import DType, Op
+
+_NEUTRAL = {
+    Op.MIN: 0x7F800000,
+    Op.MAX: 0xFF800000,
+    Op.IADD: 0,
+    Op.IOR: 0,
+    Op.IXOR: 0,
+    Op.IAND: 0xFFFFFFFF,
+    Op.IMIN: 0x7FFFFFFF,
+    Op.IMAX: 0x80000000,
+}
+SIDE_BY_SIDE = 4  # vectors of terms of one output
+
+
+def write_group(code: GroupCode, first: Val, last: Val) -> None:
+    """The whole group for the elements [first, last)."""
+    piece = code.group.pieces[0]
+    lanes = code.frame.width
+    size = weight(code.group)
+    if not piece.node.domain:
+        unroll = 4 if size <= 8 else 2 if size <= 64 else 1
+        code.chunks(first, last, lanes, unroll, code.finish)
+        return
+    op = _associative(piece)
+    if op is not None and _along_terms(code, piece):
+        code.chunks(first, last, 1, 1, lambda chunks: _fold_terms(code, piece, op, chunks))
+        return
+    if code.frame.fewest < max(2, lanes // 4):
+        lanes = 1
+    unroll = 8 if size <= 4 else 4 if size <= 12 else 2 if size <= 40 else 1
+    code.chunks(first, last, lanes, unroll, lambda chunks: _fold_outputs(code, piece, chunks))
+
+
+def _fold_outputs(code: GroupCode, piece: Piece, chunks: Sequence[Chunk]) -> None:
+    """Every lane folds its own terms in order."""
+    turned = _turned(code, piece, chunks[0])
+    lanes = chunks[0].lanes
+    depth = len(piece.domain)
+
+    def terms(indices: list[Val], accs: Sequence[Val]) -> list[Val]:
+        return [
+            _term(code, piece, with_domain(chunk, indices), acc)
+            for chunk, acc in zip(chunks, accs, strict=True)
+        ]
+
+    def nest(indices: list[Val], accs: Sequence[Val]) -> list[Val]:
+        level = len(indices)
+        if level == depth:
+            return terms(indices, accs)
+        size = piece.domain[level]
+        start = 0
+        if level == depth - 1 and turned and size >= lanes:
+            start = size - size % lanes
+            with code.e.loop(constant("l", 0), constant("l", start), lanes, accs) as loop:
+                points = [*indices, loop.index]
+                loop.next = _block(code, piece, turned, chunks, points, loop.carried)
+            accs = loop.results
+        if start < size:
+            with code.e.loop(constant("l", start), constant("l", size), 1, accs) as loop:
+                loop.next = nest([*indices, loop.index], loop.carried)
+            accs = loop.results
+        return list(accs)
+
+    start = [code.e.spread(init(piece), lanes)] * len(chunks)
+    code.finish(chunks, nest([], start))
+
+
+def _term(
+    code: GroupCode, piece: Piece, chunk: Chunk, acc: Val, given: dict[int, Val] | None = None
+) -> Val:
+    """The accumulator after a term, with the accumulator's own number of lanes."""
+    new = code.e.spread(code.term(piece, chunk, acc, {}, given), acc.lanes)
+    return as_float(code.e, new) if piece.node.dtype is DType.F32 else as_word(code.e, new)
+
+
+# Terms that are neighbours in memory, in lanes that are not.
+
+
+def _turned(code: GroupCode, piece: Piece, chunk: Chunk) -> list[int]:
+    """Loads whose terms are neighbours while the lanes are far apart."""
+    if chunk.lanes == 1 or chunk.vector is None or chunk.mask is not None or not piece.domain:
+        return []
+    return [
+        k
+        for k, access in enumerate(piece.accesses)
+        if access is not None
+        and not access.checks
+        and access.address.coefs[-1] == 1
+        and abs(access.address.coefs[chunk.vector]) > LONGEST_STRIDE
+    ]
+
+
+def _block(
+    code: GroupCode,
+    piece: Piece,
+    turned: Sequence[int],
+    chunks: Sequence[Chunk],
+    indices: Sequence[Val],
+    accs: Sequence[Val],
+) -> list[Val]:
+    """As many terms as lanes: each lane's terms are loaded as a vector, and all are transposed."""
+    e = code.e
+    columns = [
+        {k: _transposed(code, piece, k, with_domain(chunk, indices)) for k in turned}
+        for chunk in chunks
+    ]
+    accs = list(accs)
+    for term in range(chunks[0].lanes):
+        point = [*indices[:-1], e.add(indices[-1], constant("l", term))]
+        for i, chunk in enumerate(chunks):
+            given = {k: columns[i][k][term] for k in turned}
+            accs[i] = _term(code, piece, with_domain(chunk, point), accs[i], given)
+    return accs
+
+
+def _transposed(code: GroupCode, piece: Piece, k: int, chunk: Chunk) -> list[Val]:
+    """Vector t of the result holds term t of every lane."""
+    e, lanes = code.e, chunk.lanes
+    access = piece.accesses[k]
+    assert access is not None
+    assert chunk.vector is not None
+    rows = []
+    for lane in range(lanes):
+        variables = list(chunk.variables)
+        variables[chunk.vector] = e.add(variables[chunk.vector], constant("l", lane))
+        along = Chunk(lanes, tuple(variables), len(variables) - 1)
+        home = code.frame.sources[piece.member][access.slot]
+        assert home is not None
+        rows.append(code.memory.load(home, access, along, [])[0])
+    span = lanes // 2
+    while span:  # exchange the off-diagonal halves of every square of side 2 span
+        for i in range(lanes):
+            if i & span:
+                continue
+            a, b = rows[i], rows[i + span]
+            keep = [j if not j & span else lanes + j - span for j in range(lanes)]
+            move = [j + span if not j & span else lanes + j for j in range(lanes)]
+            rows[i], rows[i + span] = _shuffle(code, a, b, keep), _shuffle(code, a, b, move)
+        span //= 2
+    return rows
+
+
+def _shuffle(code: GroupCode, a: Val, b: Val, picks: Sequence[int]) -> Val:
+    mask = ", ".join(f"i32 {pick}" for pick in picks)
+    text = f"shufflevector {a.typed}, {b.typed}, <{len(picks)} x i32> <{mask}>"
+    return code.e.value(a.kind, len(picks), text, [a, b])
+
+
+# One output over many lanes.
+
+
+def _associative(piece: Piece) -> Op | None:
+    """The operation, if the body is ``op(acc, x)`` of an exactly associative one and nothing else."""
+    node = piece.node
+    number = node.result - node.first_instruction
+    if number not in piece.live:
+        return None
+    last = node.instructions[number]
+    users = [i for i in piece.live if 0 in node.instructions[i].arguments]
+    own = [a for a in last.arguments if a in piece.depends]
+    if last.op not in ASSOCIATIVE or users != [number] or own != [0]:
+        return None
+    return last.op
+
+
+def _along_terms(code: GroupCode, piece: Piece) -> bool:
+    """Whether terms are the neighbours in memory, and outputs are not."""
+    accesses = [access for access in piece.accesses if access is not None]
+    if not piece.domain or piece.domain[-1] < code.frame.width or not accesses:
+        return False
+    last = len(code.group.dims) - 1
+    steps = [access.direct().coefs for access in accesses]
+    along_outputs = sum(last >= 0 and coefs[last] == 1 for coefs in steps)
+    return sum(coefs[-1] == 1 for coefs in steps) > along_outputs
+
+
+def _fold_terms(code: GroupCode, piece: Piece, op: Op, chunks: Sequence[Chunk]) -> None:
+    """The terms of one output in lanes; the lanes are folded at the end."""
+    e, lanes = code.e, code.frame.width
+    (output,) = chunks
+    kind = "f" if piece.node.dtype is DType.F32 else "i"
+    neutral = e.spread(constant(kind, _NEUTRAL[op]), lanes)
+    vector = len(output.variables) + len(piece.domain) - 1
+
+    def term(indices: Sequence[Val], mask: Val | None, acc: Val) -> Val:
+        point = with_domain(output, indices)
+        chunk = Chunk(lanes, point.variables, vector, mask)
+        new = _term(code, piece, chunk, acc)
+        return new if mask is None else e.select(mask, new, acc)
+
+    def last(indices: Sequence[Val], accs: Sequence[Val]) -> list[Val]:
+        size = piece.domain[-1]
+        accs = list(accs)
+        block = lanes * len(accs)
+        middle = size - size % block
+        if middle:
+            with e.loop(constant("l", 0), constant("l", middle), block, accs) as loop:
+                loop.next = [
+                    term([*indices, e.add(loop.index, constant("l", i * lanes))], None, acc)
+                    for i, acc in enumerate(loop.carried)
+                ]
+            accs = loop.results
+        for i, start in enumerate(range(middle, size, lanes)):
+            mask = code.existing(constant("l", start), constant("l", size), lanes)
+            whole = start + lanes <= size
+            accs[i] = term([*indices, constant("l", start)], None if whole else mask, accs[i])
+        return accs
+
+    side = max(1, min(SIDE_BY_SIDE, piece.domain[-1] // lanes))
+    accs = nest_loops(code, piece.domain[:-1], [neutral] * side, last)
+    total = _fold_lanes(code, op, accs)
+    code.finish(chunks, [apply(e, op, [init(piece), total])])
+
+
+def nest_loops(
+    code: GroupCode,
+    dims: Sequence[int],
+    accs: Sequence[Val],
+    inner: Callable[[Sequence[Val], Sequence[Val]], list[Val]],
+    indices: Sequence[Val] = (),
+) -> list[Val]:
+    """A loop per dimension around ``inner``, carrying the accumulators."""
+    if not dims:
+        return inner(indices, accs)
+    with code.e.loop(constant("l", 0), constant("l", dims[0]), 1, accs) as loop:
+        loop.next = nest_loops(code, dims[1:], loop.carried, inner, [*indices, loop.index])
+    return loop.results
+
+
+def _fold_lanes(code: GroupCode, op: Op, accs: Sequence[Val]) -> Val:
+    """All lanes of all vectors as one scalar."""
+    e = code.e
+    total = accs[0]
+    for acc in accs[1:]:
+        total = apply(e, op, [total, acc])
+    span = total.lanes // 2
+    while span:
+        picks = [(lane + span) % total.lanes for lane in range(total.lanes)]
+        total = apply(e, op, [total, _shuffle(code, total, total, picks)])
+        span //= 2
+    return e.value(total.kind, 1, f"extractelement {total.typed}, i64 0", [total])
