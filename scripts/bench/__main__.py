@@ -17,43 +17,60 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.bench.bars import missed
 from scripts.bench.catalogue import all_rows
-from scripts.bench.machine import describe
+from scripts.bench.machine import OtherPrograms, describe
+from scripts.bench.memory import measure_memory
 from scripts.bench.pairs import Effort, measure
-from scripts.bench.report import missed_bars, render
+from scripts.bench.report import render
 from scripts.bench.side import Side
 from scripts.bench.stock import EAGER
+from scripts.bench.training import gpt, resnet
 from scripts.bench.work import Row
 from scripts.bench.worker import OURS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+HASHING, MEMORY = EXTRAS = ("tensor hashing", "peak memory")
 TABLE, PAGE = DOCS / "bench.json", DOCS / "BENCH.md"
+
+
+def matches(text: str, parts: Sequence[str]) -> bool:
+    """Whether ``text`` has one of ``parts``, or there is none."""
+    return not parts or any(part.lower() in text.lower() for part in parts)
 
 
 def chosen(parts: Sequence[str]) -> list[Row]:
     """Rows whose name or group has one of ``parts``; all if there is none."""
     rows = all_rows()
-    found = [r for r in rows if any(p.lower() in f"{r.name} {r.group}".lower() for p in parts)]
-    if parts and not found:
-        names = ", ".join(row.name for row in rows)
+    found = [row for row in rows if matches(f"{row.name} {row.group}", parts)]
+    if not found and not any(matches(extra, parts) for extra in EXTRAS):
+        names = ", ".join([*(row.name for row in rows), *EXTRAS])
         sys.exit(f"error: no row has any of {', '.join(parts)} in its name; there are: {names}")
-    return found if parts else rows
+    return found
 
 
-def run(rows: Sequence[Row], threads: Sequence[int], effort: Effort) -> dict[str, Any]:
-    """The table of ``rows``."""
-    machine, measured, start = describe(), [], time.monotonic()
+def run(parts: Sequence[str], threads: Sequence[int], effort: Effort) -> dict[str, Any]:
+    """The table of the rows that ``parts`` choose."""
+    rows, machine = chosen(parts), describe()
+    table: dict[str, Any] = {"machine": machine, "rows": [], "hashing": [], "memory": []}
+    others, start = OtherPrograms(), time.monotonic()
     for count in threads:
         sides = [Side(name, count) for name in effort.sides]
         try:
             for row in rows:
-                measured.append(measure(row, sides, effort))
-                print(_progress(measured[-1], time.monotonic() - start), file=sys.stderr)
+                table["rows"].append(measure(row, sides, effort))
+                print(_progress(table["rows"][-1], time.monotonic() - start), file=sys.stderr)
+            if matches(HASHING, parts):
+                table["hashing"].append({"threads": count, **sides[0].request({"do": "hash"})})
         finally:
             for side in sides:
                 side.close()
+    if matches(MEMORY, parts):
+        weighed = [row for row in all_rows() if row.make in (gpt, resnet)]
+        table["memory"] = [measure_memory(row, max(threads)) for row in weighed]
+    machine["others"] = others.share()
     machine["minutes"] = round((time.monotonic() - start) / 60, 1)
-    return {"machine": machine, "rows": measured}
+    return table
 
 
 def _progress(row: dict[str, Any], seconds: float) -> str:
@@ -77,7 +94,7 @@ def main() -> int:
     effort = Effort(pairs=3, turn_s=0.06, sides=(OURS, EAGER)) if options.quick else Effort()
     if options.pairs is not None:
         effort = Effort(options.pairs, effort.turn_s, effort.sides)
-    table = run(chosen(options.rows), options.threads, effort)
+    table = run(options.rows, options.threads, effort)
     print(render(table))
     figures = json.dumps(table, indent=1) + "\n"
     if options.json is not None:
@@ -85,10 +102,10 @@ def main() -> int:
     if options.write:
         TABLE.write_text(figures)
         PAGE.write_text(render(table) + "\n")
-    missed = missed_bars(table)
-    for line in missed:
-        print(f"missed bar: {line}", file=sys.stderr)
-    return 1 if missed else 0
+    complaints = missed(table)
+    for standing in complaints:
+        print(f"{standing.verdict} bar: {standing.complaint()}", file=sys.stderr)
+    return 1 if complaints else 0
 
 
 if __name__ == "__main__":

@@ -41,6 +41,28 @@ def describe() -> dict[str, Any]:
     }
 
 
+class OtherPrograms:
+    """How much of the CPUs' time other programs take from now on."""
+
+    def __init__(self) -> None:
+        self._start = self._now()
+
+    def share(self) -> str:
+        """Percent of all CPUs since the beginning, our processes (those that ended) left out."""
+        busy, own, whole = (b - a for a, b in zip(self._start, self._now(), strict=True))
+        return f"{max(0.0, 100 * (busy - own) / whole):.0f} % of all CPUs"
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        """Seconds: of all programs, of this one and its children that ended, of all CPUs."""
+        fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+        user, nice, system, idle, waiting, irq, soft, steal = (
+            int(field) / os.sysconf("SC_CLK_TCK") for field in fields
+        )
+        busy = user + nice + system + irq + soft + steal
+        return busy, sum(os.times()[:4]), busy + idle + waiting
+
+
 def _cpu_info() -> dict[str, str]:
     """The first processor of /proc/cpuinfo."""
     lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()

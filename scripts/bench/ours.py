@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,9 +61,9 @@ class ProgramSession:
         self.done = 0
         self.state: list[np.ndarray] = [array.copy() for array in self._initial]
 
-    def begin(self, calls: int) -> None:
-        """Start over if ``calls`` more would lead beyond the end of the run."""
-        if self.limit is not None and self.done + calls > self.limit:
+    def begin(self) -> None:
+        """Start over at the end of the run."""
+        if self.done == self.limit:
             self.restart()
 
     def call(self) -> None:
@@ -207,6 +207,3 @@ def _training(work: Training, threads: int) -> ProgramSession:
     shown = [captured.loss_state, *(names.index(f"model.{name}") for name in floats)]
     state, data = ([array for _, array in part] for part in (captured.state, captured.data))
     return ProgramSession(captured.program, state, data, shown, threads, work.steps)
-
-
-Make = Callable[[Work, int], ProgramSession]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import sys
 from collections.abc import Sequence
@@ -11,10 +10,10 @@ from typing import Any
 
 from scripts.bench.side import Side, SideFailed
 from scripts.bench.stock import COMPILED, DETERMINISTIC, EAGER
+from scripts.bench.training import TRAINING
 from scripts.bench.work import Row
 from scripts.bench.worker import OURS
 
-MOST_CALLS = 200
 OTHERS = 3
 """Turns of the sides that no bar is about."""
 
@@ -35,17 +34,15 @@ def measure(row: Row, sides: Sequence[Side], effort: Effort) -> dict[str, Any]:
     failed = _prepare(row, sides, effort, result)
     present = [side for side in sides if side.name not in failed]
     seconds: dict[str, list[float]] = {side.name: [] for side in present}
-    calls: dict[str, tuple[int, int]] = {}
     try:
-        for side in present:
-            calls[side.name] = _calls(side.turn(1, 1), effort)
         for pair in range(effort.pairs):
             for side in present if pair % 2 == 0 else reversed(present):
                 if side.name in (OURS, EAGER) or pair < OTHERS:
-                    seconds[side.name].append(side.turn(*calls[side.name]))
+                    seconds[side.name].append(side.turn(effort.turn_s))
+        if row.group == TRAINING and OURS in seconds:
+            result["commit"] = present[0].request({"do": "commit"})
         for side in present:
-            side.ask({"do": "drop"})
-            side.answer()
+            side.request({"do": "drop"})
     except SideFailed as error:
         failed["turn"] = str(error)
     result["failed"] = failed
@@ -73,13 +70,6 @@ def _prepare(
             failed[side.name] = str(error)
             print(f"{row.name}: {side.name} failed: {error}", file=sys.stderr)
     return failed
-
-
-def _calls(estimate: float, effort: Effort) -> tuple[int, int]:
-    """Calls of a turn, and those before it that wake threads and fill caches."""
-    calls = min(MOST_CALLS, max(2, round(effort.turn_s / estimate)))
-    warm = min(20, math.ceil(0.02 / estimate)) if estimate < 0.1 else 0
-    return calls, warm
 
 
 def spread(ratios: Sequence[float]) -> tuple[float, float, float]:

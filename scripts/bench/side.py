@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import select
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -56,17 +55,24 @@ class Side:
             raise SideFailed(reply["error"])
         return reply
 
-    def turn(self, calls: int, warm: int) -> float:
-        """Median seconds of a call."""
-        self.ask({"do": "turn", "calls": calls, "warm": warm})
-        return float(statistics.median(self.answer()["seconds"]))
+    def request(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a request."""
+        self.ask(request)
+        return self.answer()
+
+    def turn(self, seconds: float) -> float:
+        """Seconds of the best call of a turn of about ``seconds``."""
+        return float(self.request({"do": "turn", "seconds": seconds})["seconds"])
 
     def close(self) -> None:
         """End the process; a later request starts a new one."""
         if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
+            process, self._process = self._process, None
+            try:
+                process.communicate(timeout=10)  # its input ends: it ends its own children
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
 
     def _ended(self) -> SideFailed:
         assert self._process is not None

@@ -29,9 +29,9 @@ class StockSession:
     limit: int | None = None
     done = 0
 
-    def begin(self, calls: int) -> None:
-        """Start over if ``calls`` more would lead beyond the end of the run."""
-        if self.limit is not None and self.done + calls > self.limit:
+    def begin(self) -> None:
+        """Start over at the end of the run."""
+        if self.done == self.limit:
             self.restart()
             self.done = 0
 
@@ -106,19 +106,21 @@ class StockTraining(StockSession):
     def __init__(self, work: Training, is_compiled: bool) -> None:
         self.work, self.limit = work, work.steps
         self._model = work.model()
-        self._initial = {k: v.clone() for k, v in self._model.state_dict().items()}
         inputs, targets = (torch.from_numpy(a) for a in work.data)
         self._inputs = inputs if inputs.is_floating_point() else inputs.long()
         self._targets = targets.long()
         self._order = torch.from_numpy(work.order)
         self._forward = _compiled(self._loss, is_compiled)
         self._value = torch.zeros(())
-        self.restart()
+        self._optimizer = self._fresh_optimizer()
 
     def restart(self) -> None:
         """The initial weights and a new optimiser."""
-        self._model.load_state_dict(self._initial)
-        self._optimizer = torch.optim.AdamW(self._model.parameters(), lr=self.work.rate)
+        self._model.load_state_dict(self.work.model().state_dict())
+        self._optimizer = self._fresh_optimizer()
+
+    def _fresh_optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self._model.parameters(), lr=self.work.rate)
 
     def _loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return self.work.loss(self._model(x), y)

@@ -12,14 +12,16 @@ from torch.nn.functional import cross_entropy
 from scripts.bench.models import GPT, ResNet, mlp
 from scripts.bench.work import Row, Training
 
+TRAINING = "training step"
+
 
 def training_rows() -> list[Row]:
     """The issue's networks, and an MLP whose products are large."""
     return [
-        Row("GPT step", "training step", gpt),
-        Row("ResNet-20 step", "training step", resnet),
-        Row("MLP digits step", "training step", digits),
-        Row("MLP 784-512-512-10 step", "training step", wide_mlp),
+        Row("GPT step", TRAINING, gpt),
+        Row("ResNet-20 step", TRAINING, resnet),
+        Row("MLP digits step", TRAINING, digits),
+        Row("MLP 784-512-512-10 step", TRAINING, wide_mlp),
     ]
 
 

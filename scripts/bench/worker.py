@@ -5,12 +5,15 @@
 reads a request a line, a JSON object, and answers with one:
 
     {"do": "prepare", "row": NAME, "tiny": BOOL}    {"nodes": N or null}
-    {"do": "turn", "calls": N, "warm": N}           {"seconds": [of each call]}
-    {"do": "commit"}                                {"seconds": [to hash the state], "bytes": N}
+    {"do": "turn", "seconds": S}                    {"seconds": S of the best call, "calls": N}
+    {"do": "commit"}                                {"seconds": S to hash the state, "bytes": N,
+                                                     "file_seconds": S to hash and to write it}
+    {"do": "hash"}                                  {"gb_s": RATE, "bytes": N of the tensor}
     {"do": "drop"}                                  {}
 
 An answer {"error": TEXT} says why a request could not be fulfilled. A process answers only when its
-threads sleep: a pool that still spins would take a core from the side whose turn it is.
+threads sleep: a pool that still spins would take a core from the side whose turn it is. The best
+call of a turn counts: what the others take longer is cold caches' doing, or another program's.
 """
 
 from __future__ import annotations
@@ -18,7 +21,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 OURS = "ours"
@@ -26,6 +32,10 @@ SETTLED_S = 0.002  # CPU time of this process in a pause
 PAUSE_S = 0.02
 LONGEST_SPIN_S = 5.0
 HASHINGS = 5
+HASHED_WORDS = 1 << 26
+INTERVAL = 8
+"""Steps between checkpoints: that of the demo's task, `protocol/capture/examples/digits.py`."""
+LEAST_CALLS, MOST_CALLS = 2, 500
 
 
 class Worker:
@@ -63,32 +73,45 @@ class Worker:
         return {"nodes": None}
 
     def _turn(self, request: dict[str, Any]) -> dict[str, Any]:
-        calls, warm = request["calls"], request["warm"]
         session, now = self._session, time.perf_counter
-        session.begin(calls + warm)
-        for _ in range(warm):
-            session.call()
-        seconds = []
-        for _ in range(calls):
+        seconds: list[float] = []
+        end = now() + request["seconds"]
+        while len(seconds) < LEAST_CALLS or (now() < end and len(seconds) < MOST_CALLS):
+            session.begin()
             start = now()
             session.call()
             seconds.append(now() - start)
-        return {"seconds": seconds}
+        return {"seconds": min(seconds), "calls": len(seconds)}
 
     def _commit(self, _: dict[str, Any]) -> dict[str, Any]:
-        from protocol.training.tensors import state_root
+        from protocol.training.tensors import state_root, write_tensors
 
         state = self._session.state
-        seconds = []
-        for _ in range(HASHINGS):
-            start = time.perf_counter()
-            state_root(state, self._threads)
-            seconds.append(time.perf_counter() - start)
-        return {"seconds": seconds, "bytes": sum(array.nbytes for array in state)}
+        seconds = min(_timed(lambda: state_root(state, self._threads)) for _ in range(HASHINGS))
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "state.safetensors"
+            writing = min(_timed(lambda: write_tensors(file, "state", state)) for _ in range(2))
+        size = sum(array.nbytes for array in state)
+        return {"seconds": seconds, "bytes": size, "file_seconds": seconds + writing}
+
+    def _hash(self, _: dict[str, Any]) -> dict[str, Any]:
+        import numpy as np
+
+        from protocol.training.tensors import roots_of
+
+        tensor = np.random.default_rng(0).integers(0, 1 << 31, HASHED_WORDS, np.int32)
+        seconds = min(_timed(lambda: roots_of([tensor], self._threads)) for _ in range(HASHINGS))
+        return {"gb_s": tensor.nbytes / seconds / 1e9, "bytes": tensor.nbytes}
 
     def _drop(self, _: dict[str, Any]) -> dict[str, Any]:
         self._session = None
         return {}
+
+
+def _timed(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
 
 
 def settle() -> None:
