@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from protocol.program.canonical import encode_node
 from protocol.program.node import Node
 
 Tensor = NDArray[Any]
+
+_KEPT_KERNELS: Final = 8192  # a program has fewer; a process that sees many starts again
 
 
 class Executor:
@@ -40,6 +42,7 @@ class Executor:
             raise ValueError(f"{self.threads} threads: give at least 1")
         self.isa = choose_instruction_set(isa)
         self.grain = grain
+        self._kernels: dict[bytes, _cpu.Kernel] = {}
 
     def run(
         self,
@@ -65,8 +68,21 @@ class Executor:
         elif out.shape != node.shape:
             raise ValueError(f"output has shape {out.shape}, the node makes {node.shape}")
         encoded = encode_node(node) if encoded is None else encoded
-        _cpu.run(encoded, _arrays(operands), out, self.threads, self.isa, self.grain)
+        self.kernel(encoded).run(_arrays(operands), out, self.threads)
         return out
+
+    def kernel(self, encoded: bytes) -> _cpu.Kernel:
+        """The node of these canonical bytes, made ready to run; made once.
+
+        Raises:
+            ValueError: the bytes are malformed.
+        """
+        kernel = self._kernels.get(encoded)
+        if kernel is None:
+            if len(self._kernels) >= _KEPT_KERNELS:
+                self._kernels.clear()
+            kernel = self._kernels[encoded] = _cpu.Kernel(encoded, self.isa, self.grain)
+        return kernel
 
     def fold(self, node: Node, operands: Sequence[Tensor], element: int) -> NDArray[np.uint32]:
         """The fold of one output element: a row per term, the accumulator and then all words.

@@ -96,32 +96,89 @@ void store(DType dtype, void* out, int64_t first, const uint32_t* words, int64_t
   }
 }
 
-void run_node(const Node& node, const void* const* operands, void* out, int threads,
-              int64_t grain, const BlockOps& ops) {
+namespace {
+
+// A few long folds: lanes are terms.
+class TermsKernel : public Kernel {
+ public:
+  TermsKernel(const Node& node, const BlockOps& ops)
+      : plan_(node, Blocking::Terms, Wanted::Body),
+        domain_(node, range(node.rank(), node.coordinates())),
+        ops_(ops) {}
+
+  const char* name() const override { return "terms"; }
+
+  void run(const void* const* operands, void* out, int threads) const override {
+    const Node& node = plan_.node;
+    parallel_for(node.numel, threads, [&](int64_t element) {
+      Block block(plan_, domain_, ops_, operands);
+      uint32_t word = run_terms(plan_, block, domain_, element, nullptr, ops_);
+      store(node.dtype, out, element, &word, 1, ops_);
+    });
+  }
+
+ private:
+  Plan plan_;
+  Space domain_;
+  const BlockOps& ops_;
+};
+
+// Everything else: lanes are output elements.
+class OutputsKernel : public Kernel {
+ public:
+  OutputsKernel(const Node& node, const BlockOps& ops)
+      : plan_(node, Blocking::Outputs, Wanted::Body),
+        outputs_(node, range(0, node.rank())),
+        ops_(ops) {}
+
+  const char* name() const override { return "outputs"; }
+
+  void run(const void* const* operands, void* out, int threads) const override {
+    const int64_t numel = plan_.node.numel;
+    const int64_t blocks = (numel + kBlock - 1) / kBlock;
+    const int64_t jobs = std::min<int64_t>(blocks, threads == 1 ? 1 : threads * 4);
+    parallel_for(jobs, threads, [&](int64_t job) {
+      run_outputs(plan_, outputs_, operands, out, blocks * job / jobs * kBlock,
+                  std::min(numel, blocks * (job + 1) / jobs * kBlock), ops_);
+    });
+  }
+
+ private:
+  Plan plan_;
+  Space outputs_;
+  const BlockOps& ops_;
+};
+
+// Little work: waking threads would take longer than doing it.
+class SmallKernel : public Kernel {
+ public:
+  explicit SmallKernel(std::unique_ptr<Kernel> kernel) : kernel_(std::move(kernel)) {}
+  const char* name() const override { return kernel_->name(); }
+  void run(const void* const* operands, void* out, int) const override {
+    kernel_->run(operands, out, 1);
+  }
+
+ private:
+  std::unique_ptr<Kernel> kernel_;
+};
+
+std::unique_ptr<Kernel> choose(const Node& node, const BlockOps& ops) {
+  if (std::unique_ptr<Kernel> kernel = prepare_matmul(node, ops)) return kernel;
+  if (std::unique_ptr<Kernel> kernel = prepare_guarded(node, ops)) return kernel;
+  if (node.numel < kFewOutputs && node.terms > node.numel) {
+    return std::make_unique<TermsKernel>(node, ops);
+  }
+  return std::make_unique<OutputsKernel>(node, ops);
+}
+
+}  // namespace
+
+std::unique_ptr<Kernel> prepare(const Node& node, const BlockOps& ops, int64_t grain) {
   const double work = static_cast<double>(node.numel) * static_cast<double>(node.terms) *
                       static_cast<double>(node.instructions.size() + node.loads.size() + 1);
-  if (work < static_cast<double>(grain)) threads = 1;
-  if (run_matmul(node, operands, out, threads, ops)) return;
-  if (run_guarded(node, operands, out, threads, ops)) return;
-
-  if (node.numel < kFewOutputs && node.terms > node.numel) {
-    Plan plan(node, Blocking::Terms, Wanted::Body);
-    Space domain(node, range(node.rank(), node.coordinates()));
-    parallel_for(node.numel, threads, [&](int64_t element) {
-      Block block(plan, domain, ops, operands);
-      uint32_t word = run_terms(plan, block, domain, element, nullptr, ops);
-      store(node.dtype, out, element, &word, 1, ops);
-    });
-    return;
-  }
-  Plan plan(node, Blocking::Outputs, Wanted::Body);
-  Space outputs(node, range(0, node.rank()));
-  int64_t blocks = (node.numel + kBlock - 1) / kBlock;
-  int64_t jobs = std::min<int64_t>(blocks, threads == 1 ? 1 : threads * 4);
-  parallel_for(jobs, threads, [&](int64_t job) {
-    run_outputs(plan, outputs, operands, out, blocks * job / jobs * kBlock,
-                std::min(node.numel, blocks * (job + 1) / jobs * kBlock), ops);
-  });
+  std::unique_ptr<Kernel> kernel = choose(node, ops);
+  if (work >= static_cast<double>(grain)) return kernel;
+  return std::make_unique<SmallKernel>(std::move(kernel));
 }
 
 void fold_element(const Node& node, const void* const* operands, int64_t element, uint32_t* rows,

@@ -1,19 +1,25 @@
-// Computes folds. The seam for speed: `run_node` first asks whether a specialised kernel recognises
+// Computes folds. The seam for speed: `prepare` first asks whether a specialised kernel recognises
 // the node, else the generic block interpreter computes it; all give the bits of the specification.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "block_ops.h"
+#include "kernel.h"
 #include "node.h"
 
 namespace pinpoint {
 
-// operands[i]: the first element of operand i, aligned to its width, node.operands[i].numel long.
-// out: node.numel elements of node.dtype; must not overlap an operand.
+// The node, made ready to run on this instruction set; it must outlive the kernel.
 // grain: instructions and loads below which one thread is used.
-void run_node(const Node& node, const void* const* operands, void* out, int threads,
-              int64_t grain, const BlockOps& ops);
+std::unique_ptr<Kernel> prepare(const Node& node, const BlockOps& ops, int64_t grain);
+
+// Prepares the node and runs it. out must not overlap an operand.
+inline void run_node(const Node& node, const void* const* operands, void* out, int threads,
+                     int64_t grain, const BlockOps& ops) {
+  prepare(node, ops, grain)->run(operands, out, threads);
+}
 
 // Rows of (accumulator after the term, words of all loads) for every term of one output element:
 // node.terms * (1 + loads) words.

@@ -146,24 +146,37 @@ class Pass {
   int64_t out_stride_[kMaxCoordinates] = {};
 };
 
+class GuardedKernel : public Kernel {
+ public:
+  GuardedKernel(const Node& node, const BlockOps& ops) : node_(node), ops_(ops) {}
+
+  const char* name() const override { return "guarded"; }
+
+  void run(const void* const* operands, void* out, int threads) const override {
+    // A u8 output holds only the low byte of its accumulator: accumulate beside it.
+    std::vector<uint32_t> wide(node_.dtype == DType::U8 ? node_.numel : 0);
+    uint32_t* accumulators = wide.empty() ? static_cast<uint32_t*>(out) : wide.data();
+    std::fill_n(accumulators, node_.numel, node_.init);
+    Pass pass(node_, operands, accumulators, ops_);
+    int64_t owners = std::min<int64_t>(threads, node_.shape[node_.guards[0].coordinate]);
+    parallel_for(pass.free_blocks() * owners, threads,
+                 [&](int64_t job) { pass.run(job / owners, job % owners, owners); });
+    store(node_.dtype, out, 0, accumulators, node_.numel, ops_);
+  }
+
+ private:
+  const Node& node_;
+  const BlockOps& ops_;
+};
+
 }  // namespace
 
-bool run_guarded(const Node& node, const void* const* operands, void* out, int threads,
-                 const BlockOps& ops) {
-  if (node.guards.empty()) return false;
+std::unique_ptr<Kernel> prepare_guarded(const Node& node, const BlockOps& ops) {
+  if (node.guards.empty()) return nullptr;
   for (const Guard& guard : node.guards) {
-    if (depends_on_output(node, guard.load)) return false;
+    if (depends_on_output(node, guard.load)) return nullptr;
   }
-  // A u8 output holds only the low byte of its accumulator: accumulate beside it.
-  std::vector<uint32_t> wide(node.dtype == DType::U8 ? node.numel : 0);
-  uint32_t* accumulators = wide.empty() ? static_cast<uint32_t*>(out) : wide.data();
-  std::fill_n(accumulators, node.numel, node.init);
-  Pass pass(node, operands, accumulators, ops);
-  int64_t owners = std::min<int64_t>(threads, node.shape[node.guards[0].coordinate]);
-  parallel_for(pass.free_blocks() * owners, threads,
-               [&](int64_t job) { pass.run(job / owners, job % owners, owners); });
-  store(node.dtype, out, 0, accumulators, node.numel, ops);
-  return true;
+  return std::make_unique<GuardedKernel>(node, ops);
 }
 
 }  // namespace pinpoint

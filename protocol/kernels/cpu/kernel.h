@@ -11,6 +11,8 @@ namespace pinpoint {
 class Kernel {
  public:
   virtual ~Kernel() = default;
+  // Which way of computing was chosen: "matmul", "guarded", "terms", "outputs", "code".
+  virtual const char* name() const = 0;
   // operands[i]: the first element of operand i; out: node.numel elements of node.dtype, apart from
   // all operands. May be called from several threads at once.
   virtual void run(const void* const* operands, void* out, int threads) const = 0;

@@ -145,53 +145,75 @@ int64_t points(const Node& node, const std::vector<int>& coordinates) {
   return product;
 }
 
-}  // namespace
-
-bool run_matmul(const Node& node, const void* const* operands, void* out, int threads,
-                const BlockOps& ops) {
+// Which output coordinates move which factor.
+struct Roles {
   int left, right;
+  std::vector<int> batch, rows, columns, depth;
+  int64_t out_stride[kMaxCoordinates] = {};
+};
+
+bool assign_roles(const Node& node, const Plan& plan, Roles* roles) {
+  int& left = roles->left;
+  int& right = roles->right;
   if (!match_body(node, &left, &right)) return false;
-  Plan plan(node, Blocking::Outputs, Wanted::Body);
   if (plan.masked || is_indirect(node, left) || is_indirect(node, right)) return false;
 
   // Sort the output coordinates: rows move only a, columns only b, batches both (or none). The
   // innermost one should be a column, so that lanes are neighbours in the output.
-  int64_t out_stride[kMaxCoordinates] = {};
   int64_t stride = 1;
   for (int c = node.rank() - 1; c >= 0; --c) {
-    out_stride[c] = stride;
+    roles->out_stride[c] = stride;
     stride *= node.shape[c];
   }
   int innermost = node.rank() - 1;
   while (innermost > 0 && node.shape[innermost] == 1) --innermost;
   if (innermost >= 0 && !moves(node, plan, right, innermost)) std::swap(left, right);
-  std::vector<int> batch, rows, columns, depth;
+  std::vector<int>&batch = roles->batch, &rows = roles->rows, &columns = roles->columns;
   for (int c = 0; c < node.rank(); ++c) {
     bool moves_a = moves(node, plan, left, c);
     bool moves_b = moves(node, plan, right, c);
     (moves_a == moves_b ? batch : moves_a ? rows : columns).push_back(c);
   }
-  for (int c = node.rank(); c < node.coordinates(); ++c) depth.push_back(c);
+  for (int c = node.rank(); c < node.coordinates(); ++c) roles->depth.push_back(c);
   if (points(node, columns) < kFewColumns && points(node, rows) >= kFewColumns) {
     std::swap(left, right);
     std::swap(rows, columns);
   }
   // Below this a tile would mostly compute padding.
-  if (points(node, rows) < 2 || points(node, columns) < kFewColumns || node.terms < 4) {
-    return false;
-  }
+  return points(node, rows) >= 2 && points(node, columns) >= kFewColumns && node.terms >= 4;
+}
 
+class MatmulKernel : public Kernel {
+ public:
+  MatmulKernel(const Node& node, Plan plan, Roles roles, const BlockOps& ops)
+      : node_(node), plan_(std::move(plan)), roles_(std::move(roles)), ops_(ops) {}
+
+  const char* name() const override { return "matmul"; }
+  void run(const void* const* operands, void* out, int threads) const override;
+
+ private:
+  const Node& node_;
+  Plan plan_;
+  Roles roles_;
+  const BlockOps& ops_;
+};
+
+void MatmulKernel::run(const void* const* operands, void* out, int threads) const {
+  const Node& node = node_;
+  const BlockOps& ops = ops_;
+  const std::vector<int>&batch = roles_.batch, &rows = roles_.rows, &columns = roles_.columns;
   auto factor = [&](int load, const std::vector<int>& lines) {
-    return Factor(node, plan, load, operands[node.loads[load].operand], batch, lines, depth, ops);
+    return Factor(node, plan_, load, operands[node.loads[load].operand], batch, lines,
+                  roles_.depth, ops);
   };
-  Product product{factor(left, rows),
-                  factor(right, columns),
+  Product product{factor(roles_.left, rows),
+                  factor(roles_.right, columns),
                   static_cast<float*>(out),
                   node.init,
                   node.terms,
-                  offsets_of(node, batch, out_stride),
-                  offsets_of(node, rows, out_stride),
-                  offsets_of(node, columns, out_stride),
+                  offsets_of(node, batch, roles_.out_stride),
+                  offsets_of(node, rows, roles_.out_stride),
+                  offsets_of(node, columns, roles_.out_stride),
                   {}};
   product.out_runs = contiguous_runs(product.out_column);
 
@@ -211,7 +233,15 @@ bool run_matmul(const Node& node, const void* const* operands, void* out, int th
     job.run(number / parts, cut_rows ? begin : 0, cut_rows ? end : product.rows(),
             cut_rows ? 0 : begin, cut_rows ? product.columns() : end);
   });
-  return true;
+}
+
+}  // namespace
+
+std::unique_ptr<Kernel> prepare_matmul(const Node& node, const BlockOps& ops) {
+  Plan plan(node, Blocking::Outputs, Wanted::Body);
+  Roles roles;
+  if (!assign_roles(node, plan, &roles)) return nullptr;
+  return std::make_unique<MatmulKernel>(node, std::move(plan), std::move(roles), ops);
 }
 
 }  // namespace pinpoint

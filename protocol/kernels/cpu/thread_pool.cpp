@@ -4,23 +4,35 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <thread>
-#include <vector>
 
 #include "float_mode.h"
 
 namespace pinpoint {
 namespace {
 
+// A training step is hundreds of batches a few microseconds apart, and waking a sleeper takes tens:
+// an idle worker looks for the next batch for this long before it sleeps.
+constexpr std::chrono::microseconds kSpin{150};
+
+inline void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
 struct Batch {
   Batch(int64_t total, const std::function<void(int64_t)>& work) : count(total), job(work) {}
 
   void work() {
     FloatMode mode;
-    for (int64_t i; (i = next.fetch_add(1)) < count;) {
+    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
       try {
         job(i);
       } catch (...) {
@@ -38,59 +50,95 @@ struct Batch {
   std::exception_ptr error;
 };
 
+// `word_` says which batch is on and who is in it: generation * 2^32 + closed * 2^31 + workers. A
+// worker enters only a batch that is still open, so the caller never waits for one that sleeps, and
+// a batch lives until the last worker has left it.
 class Pool {
  public:
-  explicit Pool(pid_t owner) : owner(owner) {}
+  explicit Pool(pid_t owner)
+      : owner(owner), spin_(std::max(1u, std::thread::hardware_concurrency())) {}
 
   void run(Batch& batch, int helpers) {
-    {
+    hire(helpers);
+    batch_.store(&batch, std::memory_order_relaxed);
+    invited_.store(helpers, std::memory_order_relaxed);
+    word_.store(((word_.load(std::memory_order_relaxed) >> 32) + 1) << 32);
+    if (sleepers_.load() > 0) {
       std::lock_guard<std::mutex> lock(mutex_);
-      while (static_cast<int>(workers_.size()) < helpers) {
-        int number = static_cast<int>(workers_.size());
-        workers_.emplace_back([this, number] { loop(number); });
-        workers_.back().detach();  // the pool lives until the process ends
-      }
-      batch_ = &batch;
-      invited_ = helpers;
-      running_ = helpers;
-      ++generation_;
+      wake_.notify_all();
     }
-    wake_.notify_all();
     batch.work();
-    std::unique_lock<std::mutex> lock(mutex_);
-    done_.wait(lock, [this] { return running_ == 0; });
-    batch_ = nullptr;
+    word_.fetch_or(kClosed);
+    for (int round = 0; (word_.load() & kWorkers) != 0; ++round) {
+      if (round < 4096) {
+        pause();
+      } else {
+        std::this_thread::yield();  // the worker was descheduled within its last job
+      }
+    }
   }
 
   const pid_t owner;
   std::mutex busy;
 
  private:
-  void loop(int number) {
-    int64_t seen = 0;
-    for (;;) {
-      Batch* batch;
-      {
-        std::unique_lock<std::mutex> lock(mutex_);
-        wake_.wait(lock, [&] { return generation_ != seen; });
-        seen = generation_;
-        if (number >= invited_) continue;
-        batch = batch_;
-      }
-      batch->work();
-      std::lock_guard<std::mutex> lock(mutex_);
-      if (--running_ == 0) done_.notify_one();
+  static constexpr uint64_t kClosed = uint64_t{1} << 31;
+  static constexpr uint64_t kWorkers = kClosed - 1;
+
+  void hire(int helpers) {
+    while (workers_ < helpers) {
+      const int number = workers_++;
+      // Detached: the pool lives until the process ends.
+      std::thread([this, number] { loop(number); }).detach();
     }
   }
 
+  // Waits for a generation that is not `seen`, first spinning, then asleep.
+  uint64_t next_generation(uint64_t seen) {
+    // More threads than processors would spin in each other's way.
+    const bool spins = workers_ < static_cast<int>(spin_);
+    const auto until = std::chrono::steady_clock::now() + kSpin;
+    while (spins) {
+      for (int round = 0; round < 64; ++round) {
+        const uint64_t generation = word_.load(std::memory_order_acquire) >> 32;
+        if (generation != seen) return generation;
+        pause();
+      }
+      if (std::chrono::steady_clock::now() > until) break;
+    }
+    std::unique_lock<std::mutex> lock(mutex_);
+    sleepers_.fetch_add(1);
+    wake_.wait(lock, [&] { return word_.load() >> 32 != seen; });
+    sleepers_.fetch_sub(1);
+    return word_.load() >> 32;
+  }
+
+  bool enter(uint64_t generation) {
+    uint64_t word = word_.load();
+    while (word >> 32 == generation && (word & kClosed) == 0) {
+      if (word_.compare_exchange_weak(word, word + 1)) return true;
+    }
+    return false;
+  }
+
+  void loop(int number) {
+    uint64_t seen = 0;
+    for (;;) {
+      seen = next_generation(seen);
+      if (!enter(seen)) continue;
+      if (number < invited_.load(std::memory_order_relaxed)) batch_.load()->work();
+      word_.fetch_sub(1);
+    }
+  }
+
+  const unsigned spin_;
+  std::atomic<int> workers_{0};
+  std::atomic<uint64_t> word_{0};
+  std::atomic<Batch*> batch_{nullptr};
+  std::atomic<int> invited_{0};
+  std::atomic<int> sleepers_{0};
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::condition_variable done_;
-  std::vector<std::thread> workers_;
-  Batch* batch_ = nullptr;
-  int invited_ = 0;
-  int running_ = 0;
-  int64_t generation_ = 0;
 };
 
 // The threads do not survive fork(): a child gets a pool of its own (the parent's is left alone).
