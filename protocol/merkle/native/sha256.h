@@ -17,12 +17,18 @@ constexpr size_t kMostLanes = 16;
 
 // A stretch of `count` whole blocks of each message: those of message `lane` start at
 // starts[lane]. Where `ahead` is not 0, the next pass reads what lies that many bytes after each
-// block: sixteen messages are more streams than a processor prefetches by itself.
+// block: messages side by side are more streams than a processor prefetches well by itself.
 struct Part {
   const uint8_t* starts[kMostLanes];
   size_t count;
   size_t ahead;
 };
+
+// Asks for what the next pass reads `offset` bytes after the starts of the first `lanes` messages.
+inline void prefetch_next(const Part& part, size_t lanes, size_t offset) {
+  if (part.ahead == 0) return;
+  for (size_t i = 0; i < lanes; ++i) __builtin_prefetch(part.starts[i] + offset + part.ahead);
+}
 
 // A message is cut in three: where its prefix byte and its padding are written beside the data, the
 // blocks are copies; between them they are read in place.

@@ -58,18 +58,13 @@ struct Lanes {
     for (int i = 0; i < 8; ++i) state[i] = Ops::add(state[i], v[i]);
   }
 
-  PINPOINT_LANES static void prefetch(const uint8_t* const* starts, size_t offset) {
-    for (int lane = 0; lane < Ops::kLanes; ++lane) __builtin_prefetch(starts[lane] + offset);
-  }
-
   PINPOINT_LANES static void digest(const Part* parts, uint8_t* const* digests) {
     V state[8];
     for (int i = 0; i < 8; ++i) state[i] = Ops::all(kSha256Initial[i]);
     for (const Part* part = parts; part < parts + kParts; ++part) {
       for (size_t i = 0; i < part->count; ++i) {
-        const size_t offset = i * kBlockBytes;
-        if (part->ahead > 0) prefetch(part->starts, offset + part->ahead);
-        absorb(state, part->starts, offset);
+        prefetch_next(*part, Ops::kLanes, i * kBlockBytes);
+        absorb(state, part->starts, i * kBlockBytes);
       }
     }
     Ops::store_digests(state, digests);

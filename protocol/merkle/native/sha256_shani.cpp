@@ -92,9 +92,10 @@ template <int Streams>
 __attribute__((target("sha,sse4.1"))) void digest(const Part* parts, uint8_t* const* digests) {
   Stream streams[Streams];
   for (int i = 0; i < Streams; ++i) start(streams[i]);
-  for (size_t part = 0; part < kParts; ++part) {
-    for (size_t i = 0; i < parts[part].count; ++i) {
-      absorb<Streams>(streams, parts[part].starts, i * kBlockBytes);
+  for (const Part* part = parts; part < parts + kParts; ++part) {
+    for (size_t i = 0; i < part->count; ++i) {
+      prefetch_next(*part, Streams, i * kBlockBytes);
+      absorb<Streams>(streams, part->starts, i * kBlockBytes);
     }
   }
   for (int i = 0; i < Streams; ++i) store_digest(streams[i], digests[i]);
