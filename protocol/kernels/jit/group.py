@@ -117,6 +117,11 @@ def _identity(address: Linear, flat: tuple[int, ...]) -> bool:
     return address.const == 0 and steps == flat and not any(address.coefs[len(flat) :])
 
 
+def is_own(access: Access, group: Group) -> bool:
+    """Whether a load reads exactly the element that the loop computes."""
+    return not access.checks and _identity(access.address, tuple(suffixes(group.dims)))
+
+
 def _piece(region: Region, member: int, node: Node, dims: Sequence[int]) -> Piece:
     live, needed = _needed(node)
     space = Coordinates(node, dims)

@@ -20,6 +20,26 @@ Visit = Callable[[Sequence[Chunk]], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """The elements of a loop: from ``first`` on, a known ``count``, else up to ``stop``.
+
+    ``unit`` is the number of the unit, if they are exactly one unit's.
+    """
+
+    first: Val
+    count: int | None
+    stop: Val | None = None
+    unit: Val | None = None
+
+    def last(self, e: Emitter) -> Val:
+        """The element after the last."""
+        if self.count is not None:
+            return e.add(self.first, constant("l", self.count))
+        assert self.stop is not None
+        return self.stop
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """What the code of a group needs to know of the function around it.
 
@@ -39,7 +59,7 @@ class Frame:
 
 
 class GroupCode:
-    """Emits one group for the elements [first, last)."""
+    """Emits one group for the elements of a span."""
 
     def __init__(self, e: Emitter, group: Group, frame: Frame) -> None:
         self.e = e
@@ -50,26 +70,34 @@ class GroupCode:
 
     # Loops over outputs.
 
-    def chunks(self, first: Val, last: Val, lanes: int, unroll: int, visit: Visit) -> None:
+    def chunks(self, span: Span, lanes: int, unroll: int, visit: Visit) -> None:
         """Visit all elements in chunks of ``lanes``, ``unroll`` chunks at a time where possible."""
         dims = self.group.dims
         row = dims[-1] if dims else 1
+        e = self.e
         if len(dims) <= 1:
-            self._row(first, last, (), lanes, unroll, visit)
+            self._row(span, (), lanes, unroll, visit)
         elif lanes > 1 and row < lanes * 2 and row / (-(-row // lanes) * lanes) < 0.5:
-            self._scattered(first, last, lanes, visit)
+            self._scattered(span, lanes, visit)
+        elif span.count is not None and span.count % row == 0:
+            low, rows = e.divide(span.first, row), span.count // row
+            if span.unit is not None:
+                low = e.scale(span.unit, rows)
+            with e.loop(constant("l", 0), constant("l", rows), 1) as loop:
+                outer = self._outer(e.add(low, loop.index))
+                self._row(Span(constant("l", 0), row), outer, lanes, unroll, visit)
         else:
-            e = self.e
-            low = e.divide(first, row)
+            last = span.last(e)
+            low = e.divide(span.first, row)
             high = e.divide(e.add(last, constant("l", row - 1)), row)
             with e.loop(low, high, 1) as loop:
-                outer = self._outer(loop.index)
-                start, stop = constant("l", 0), constant("l", row)
+                part = Span(constant("l", 0), row)
                 if self.frame.unit % row:  # a part of a row may be asked for
                     base = e.scale(loop.index, -row)
-                    start = e.limit(e.add(first, base), start, "sgt")
-                    stop = e.limit(e.add(last, base), stop)
-                self._row(start, stop, outer, lanes, unroll, visit)
+                    start = e.limit(e.add(span.first, base), constant("l", 0), "sgt")
+                    stop = e.limit(e.add(last, base), constant("l", row))
+                    part = Span(start, None, stop)
+                self._row(part, self._outer(loop.index), lanes, unroll, visit)
 
     def _outer(self, row: Val) -> tuple[Val, ...]:
         """Coordinates of a row, all dimensions but the last."""
@@ -81,39 +109,48 @@ class GroupCode:
         return tuple(found)
 
     def _row(
-        self, start: Val, stop: Val, outer: tuple[Val, ...], lanes: int, unroll: int, visit: Visit
+        self, span: Span, outer: tuple[Val, ...], lanes: int, unroll: int, visit: Visit
     ) -> None:
+        """The chunks of a row: blocks of ``unroll``, then single ones, masked."""
         e = self.e
-        length = e.add(stop, e.scale(start, -1))
-        if length.const is not None:
-            unroll = max(1, min(unroll, length.const // lanes))
-        block = lanes * unroll
         vector = len(outer) if self.group.dims else None
 
         def at(c: Val, mask: Val | None) -> Chunk:
             variables = (*outer, c)[: len(self.group.dims)]
             return Chunk(lanes, variables, vector, mask)
 
-        rest = e.binary("srem", "l", length, constant("l", block)) if length.const is None else (
-            constant("l", length.const % block)
-        )  # fmt: skip
-        middle = e.add(stop, e.scale(rest, -1))
-        if length.const is None or length.const >= block:
-            with e.loop(start, middle, block) as loop:
-                visit([at(e.add(loop.index, constant("l", i * lanes)), None)
-                       for i in range(unroll)])  # fmt: skip
-        if rest.const == 0 or block == 1:
-            return
-        if unroll > 1 and (rest.const is None or rest.const >= lanes) and lanes == 1:
-            with e.loop(middle, stop, 1) as loop:
-                visit([at(loop.index, None)])
-            return
-        with e.loop(middle, stop, lanes) as loop:
-            visit([at(loop.index, self.existing(loop.index, stop, lanes))])
+        def block(c: Val) -> None:
+            visit([at(e.add(c, constant("l", i * lanes)), None) for i in range(unroll)])
 
-    def _scattered(self, first: Val, last: Val, lanes: int, visit: Visit) -> None:
+        if span.count is not None:
+            unroll = max(1, min(unroll, span.count // lanes))
+            while span.count // lanes % unroll:  # no whole chunk is left for the masked loop
+                unroll -= 1
+            step = lanes * unroll
+            middle = span.count - span.count % lanes
+            if middle:
+                with e.loop(constant("l", 0), constant("l", middle), step) as loop:
+                    block(e.add(span.first, loop.index))
+            if middle < span.count:
+                rest = e.add(span.first, constant("l", middle))
+                visit([at(rest, self.existing(constant("l", span.count - middle), lanes))])
+            return
+        step = lanes * unroll
+        last = span.last(e)
+        length = e.add(last, e.scale(span.first, -1))
+        rest = e.binary("srem", "l", length, constant("l", step))
+        middle_at = e.add(last, e.scale(rest, -1))
+        with e.loop(span.first, middle_at, step) as loop:
+            block(loop.index)
+        if step > 1:
+            with e.loop(middle_at, last, lanes) as loop:
+                left = e.add(last, e.scale(loop.index, -1))
+                visit([at(loop.index, self.existing(left, lanes) if lanes > 1 else None)])
+
+    def _scattered(self, span: Span, lanes: int, visit: Visit) -> None:
         """Lanes are neighbouring elements of any rows; each finds its own coordinates."""
         e = self.e
+        first, last = span.first, span.last(e)
         length = e.add(last, e.scale(first, -1))
         middle = e.add(last, e.scale(e.binary("srem", "l", length, constant("l", lanes)), -1))
 
@@ -130,12 +167,13 @@ class GroupCode:
         with e.loop(first, middle, lanes) as loop:
             visit([at(loop.index, None)])
         with e.loop(middle, last, lanes) as loop:
-            visit([at(loop.index, self.existing(loop.index, last, lanes))])
+            left = e.add(last, e.scale(loop.index, -1))
+            visit([at(loop.index, self.existing(left, lanes))])
 
-    def existing(self, index: Val, stop: Val, lanes: int) -> Val:
-        """The lanes of a chunk from ``index`` that lie before ``stop``."""
+    def existing(self, left: Val, lanes: int) -> Val:
+        """The first ``left`` lanes, or all."""
         e = self.e
-        left = e.limit(e.add(stop, e.scale(index, -1)), constant("l", lanes))
+        left = e.limit(left, constant("l", lanes))
         narrow = constant("i", left.const) if left.const is not None else e.cast("trunc", "i", left)
         return e.binary("icmp slt", "i", lane_numbers("i", lanes), narrow, "b")
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from protocol.kernels.jit.emitter import Val, constant
 from protocol.kernels.jit.group import ASSOCIATIVE, Piece
 from protocol.kernels.jit.lanes import apply, as_float, as_word
-from protocol.kernels.jit.loops import GroupCode, init, weight, with_domain
+from protocol.kernels.jit.loops import GroupCode, Span, init, weight, with_domain
 from protocol.kernels.jit.memory import LONGEST_STRIDE, Chunk
 from protocol.program.isa import DType, Op
 
@@ -30,23 +30,26 @@ _NEUTRAL = {
 SIDE_BY_SIDE = 4  # vectors of terms of one output
 
 
-def write_group(code: GroupCode, first: Val, last: Val) -> None:
-    """The whole group for the elements [first, last)."""
+def write_group(code: GroupCode, span: Span) -> None:
+    """The whole group for the elements of ``span``."""
     piece = code.group.pieces[0]
     lanes = code.frame.width
     size = weight(code.group)
     if not piece.node.domain:
         unroll = 4 if size <= 8 else 2 if size <= 64 else 1
-        code.chunks(first, last, lanes, unroll, code.finish)
+        code.chunks(span, lanes, unroll, code.finish)
         return
     op = _associative(piece)
     if op is not None and _along_terms(code, piece):
-        code.chunks(first, last, 1, 1, lambda chunks: _fold_terms(code, piece, op, chunks))
+        code.chunks(span, 1, 1, lambda chunks: _fold_terms(code, piece, op, chunks))
         return
     if code.frame.fewest < max(2, lanes // 4):
         lanes = 1
-    unroll = 8 if size <= 4 else 4 if size <= 12 else 2 if size <= 40 else 1
-    code.chunks(first, last, lanes, unroll, lambda chunks: _fold_outputs(code, piece, chunks))
+    if _far_apart(code, piece):
+        unroll = 1  # transposing is much code, and a tile has few rows
+    else:
+        unroll = 8 if size <= 4 else 4 if size <= 12 else 2 if size <= 40 else 1
+    code.chunks(span, lanes, unroll, lambda chunks: _fold_outputs(code, piece, chunks))
 
 
 def _fold_outputs(code: GroupCode, piece: Piece, chunks: Sequence[Chunk]) -> None:
@@ -92,6 +95,15 @@ def _term(
 
 
 # Terms that are neighbours in memory, in lanes that are not.
+
+
+def _far_apart(code: GroupCode, piece: Piece) -> bool:
+    """Whether some load's lanes are neither neighbours nor the same."""
+    last = len(code.group.dims) - 1
+    return last >= 0 and any(
+        access is not None and abs(access.direct().coefs[last]) > LONGEST_STRIDE
+        for access in piece.accesses
+    )
 
 
 def _turned(code: GroupCode, piece: Piece, chunk: Chunk) -> list[int]:
@@ -219,7 +231,7 @@ def _fold_terms(code: GroupCode, piece: Piece, op: Op, chunks: Sequence[Chunk]) 
                 ]
             accs = loop.results
         for i, start in enumerate(range(middle, size, lanes)):
-            mask = code.existing(constant("l", start), constant("l", size), lanes)
+            mask = code.existing(constant("l", size - start), lanes)
             whole = start + lanes <= size
             accs[i] = term([*indices, constant("l", start)], None if whole else mask, accs[i])
         return accs
