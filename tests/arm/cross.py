@@ -9,6 +9,7 @@ system. Objects that something else compiled (LLVM, say) are linked in like sour
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
 import subprocess
@@ -23,16 +24,18 @@ HASHES = ROOT / "protocol" / "merkle" / "native"
 
 COMPILER = "aarch64-linux-gnu-g++"
 EMULATOR = "qemu-aarch64"
-PACKAGES = {COMPILER: "g++-aarch64-linux-gnu", EMULATOR: "qemu-user"}
+X86_COMPILER = "g++" if platform.machine() == "x86_64" else "x86_64-linux-gnu-g++"
+X86_EMULATOR = "qemu-x86_64"
+PACKAGES = "g++-aarch64-linux-gnu qemu-user"
 BUILD_JOBS = 2
 
 
 class MissingCrossToolsError(RuntimeError):
-    """The cross compiler or the emulator is not installed."""
+    """A cross compiler or an emulator is not installed."""
 
 
 def find_tool(name: str) -> str:
-    """The path of `COMPILER` or `EMULATOR`.
+    """The path of a compiler or an emulator.
 
     Raises:
         MissingCrossToolsError: it is not installed: tests fail then, they are not skipped, because
@@ -41,9 +44,10 @@ def find_tool(name: str) -> str:
     path = shutil.which(name)
     if path is None:
         raise MissingCrossToolsError(
-            f"what: the code for Arm cannot be tested on this machine; why: {name} is not on PATH, "
-            f"which has to hold {COMPILER} and {EMULATOR}; do: apt-get install "
-            f"{' '.join(PACKAGES.values())}; read: README.md, 'Try it'"
+            f"code for other processors cannot be tested on this machine\n"
+            f"  why:  {name} is not on PATH, which has to hold {COMPILER} and {EMULATOR}\n"
+            f"  do:   apt-get install {PACKAGES}\n"
+            f"  read: README.md, 'Try it'"
         )
     return path
 
@@ -89,12 +93,10 @@ def build(
         AssertionError: the compiler refused a file; the message is its output.
     """
     path = find_tool(compiler)
-    compile_flags = [*project_flags(), f"-I{KERNELS}", f"-I{HASHES}", *flags]
 
     def compile_one(source: Path) -> Path:
         target = program.parent / f"{program.name}.{source.parent.name}.{source.stem}.o"
-        _checked([path, *compile_flags, "-c", str(source), "-o", str(target)])
-        return target
+        return compile_object(source, target, flags, compiler)
 
     with ThreadPoolExecutor(BUILD_JOBS) as pool:
         compiled = list(pool.map(compile_one, sources))
@@ -103,15 +105,35 @@ def build(
     return program
 
 
-def run(program: Path, *arguments: str | Path, timeout_s: float = 250) -> str:
-    """What a program for Arm prints, run under the emulator.
+def compile_object(
+    source: Path, target: Path, flags: Sequence[str] = (), compiler: str = COMPILER
+) -> Path:
+    """Compile one file; arguments and errors as for `build`."""
+    options = [*project_flags(), f"-I{KERNELS}", f"-I{HASHES}", *flags]
+    _checked([find_tool(compiler), *options, "-c", str(source), "-o", str(target)])
+    return target
+
+
+def run(
+    program: Path,
+    *arguments: str | Path,
+    emulator: Sequence[str] = (EMULATOR,),
+    timeout_s: float = 250,
+) -> str:
+    """What a program prints, run under an emulator.
+
+    Args:
+        program: a static program.
+        arguments: its arguments.
+        emulator: the emulator and its options; default: the one for Arm; nothing: this machine.
+        timeout_s: seconds after which it is stopped.
 
     Raises:
         MissingCrossToolsError: no emulator.
         AssertionError: the program failed; the message is what it wrote to stderr.
     """
-    command = [find_tool(EMULATOR), str(program), *map(str, arguments)]
-    return _checked(command, timeout_s)
+    command = [find_tool(emulator[0]), *emulator[1:]] if emulator else []
+    return _checked([*command, str(program), *map(str, arguments)], timeout_s)
 
 
 def _sources(folder: Path) -> list[Path]:
