@@ -88,7 +88,7 @@ def check(named: Named, terms: int = 2_000, runs: Mapping[str, Run] | None = Non
     expected = [store(node, fold_terms(node, stored, element)[-1][0]) for element in elements]
     first_name, first = next(iter(outputs.items()))
     for name, output in outputs.items():
-        got = [words_of(output)[element] for element in elements]
+        got = words_of(output[elements])
         _compare(f"{named}\n{name} against the reference", elements, got, expected)
         if not np.array_equal(_words(output), _words(first)):
             _compare(
