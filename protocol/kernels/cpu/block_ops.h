@@ -1,7 +1,8 @@
 // What the engine asks of an instruction set: loops over a block of lanes.
 //
-// One table exists per instruction set (baseline, avx2, avx512, neon); all give the same bits. Lanes are
-// 32-bit words. Counts are rounded up to kLanes by the callee: buffers are padded accordingly.
+// One table exists per instruction set (baseline, avx2, avx512, neon); all give the same bits.
+// Lanes are 32-bit words. Counts are rounded up to kLanes by the callee: buffers are padded
+// accordingly.
 #pragma once
 
 #include <cstdint>
