@@ -29,6 +29,28 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+NEEDS_GPU = "needs a GPU"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what needs a GPU where there is none."""
+    needing = [item for item in items if item.get_closest_marker("needs_gpu")]
+    if needing:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in needing:
+                item.add_marker(pytest.mark.skip(reason=NEEDS_GPU))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were left out: they have not passed."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum(NEEDS_GPU in str(report.longrepr) for report in skipped)
+    if count:
+        terminalreporter.write_line(f"{count} tests were not run: each {NEEDS_GPU}", yellow=True)
+
+
 @pytest.fixture(scope="session")
 def compiled() -> Mapping[str, Artifact]:
     """All contracts of the sources, with the harness, by name; compiled when asked for."""

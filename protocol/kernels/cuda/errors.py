@@ -14,15 +14,15 @@ class CudaUnavailable(RuntimeError):
     Attributes:
         what: happened.
         why: the values behind it.
-        remedy: what to do.
+        todo: what to do.
         read: where to read on.
     """
 
-    def __init__(self, what: str, why: str, remedy: str) -> None:
-        super().__init__(f"{what}: {why}; {remedy} (see {READ})")
+    def __init__(self, what: str, why: str, todo: str) -> None:
+        super().__init__(f"{what}: {why}; {todo} (see {READ})")
         self.what = what
         self.why = why
-        self.remedy = remedy
+        self.todo = todo
         self.read = READ
 
 

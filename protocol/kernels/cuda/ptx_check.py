@@ -19,6 +19,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from protocol.kernels.cuda.errors import CudaUnavailable
+
 ALLOWED: Final = frozenset(
     {
         *(f"{op}.rn.f32" for op in ("add", "sub", "mul", "div", "sqrt")),
@@ -51,7 +53,7 @@ class Sin:
         return f"{self.function}, PTX line {self.line}: `{self.instruction}`: {self.why}"
 
 
-class UnsafeKernel(Exception):
+class UnsafeKernel(CudaUnavailable):
     """The compiler made something that might give other bits; nothing was run.
 
     Attributes:
@@ -59,10 +61,10 @@ class UnsafeKernel(Exception):
     """
 
     def __init__(self, sins: list[Sin]) -> None:
-        shown = "; ".join(map(str, sins[:3]))
         super().__init__(
-            f"a compiled kernel has {len(sins)} instructions that may give other bits: {shown}; "
-            "compile with another NVRTC version, or use --device cpu (see docs/CUDA.md)"
+            "a compiled kernel was refused, and not run",
+            f"{len(sins)} of its instructions may give other bits: {'; '.join(map(str, sins[:3]))}",
+            "install another version of nvidia-cuda-nvrtc, or use --device cpu",
         )
         self.sins = sins
 
