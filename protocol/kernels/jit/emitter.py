@@ -68,6 +68,7 @@ class Scope:
     label: str
     lines: list[str] = field(default_factory=list)
     known: dict[str, Val] = field(default_factory=dict)
+    read: dict[str, Val] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -106,24 +107,29 @@ class Emitter:
         for scope in self.scopes[: level + 1]:
             if expression in scope.known:
                 return scope.known[expression]
-        return self._write(level, kind, lanes, expression, keep=True)
+        value = self._write(level, kind, lanes, expression)
+        self.scopes[level].known[expression] = value
+        return value
 
     def read(
         self, kind: str, lanes: int, expression: str, operands: Sequence[Val], least: int = 0
     ) -> Val:
-        """The result of a load, in the outermost scope from ``least`` on; written each time."""
+        """The result of a load, in the outermost scope from ``least`` on; shared up to a store."""
         level = max([least, *(operand.level for operand in operands)])
-        return self._write(level, kind, lanes, expression, keep=False)
+        known = self.scopes[level].read
+        if expression not in known:
+            known[expression] = self._write(level, kind, lanes, expression)
+        return known[expression]
 
     def effect(self, line: str) -> None:
-        """An instruction without a result, in the innermost scope."""
+        """A store, in the innermost scope."""
         self.scopes[-1].lines.append(f"  {line}")
+        for scope in self.scopes:
+            scope.read.clear()
 
-    def _write(self, level: int, kind: str, lanes: int, expression: str, keep: bool) -> Val:
+    def _write(self, level: int, kind: str, lanes: int, expression: str) -> Val:
         value = Val(f"%{self.fresh()}", kind, lanes, level)
         self.scopes[level].lines.append(f"  {value.text} = {expression}")
-        if keep:
-            self.scopes[level].known[expression] = value
         return value
 
     def declare(self, signature: str) -> None:

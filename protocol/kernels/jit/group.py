@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from protocol.kernels.jit.errors import Unsupported
+from protocol.kernels.jit.nan import hidden_bits
 from protocol.kernels.jit.space import (
     Access,
     Coordinates,
@@ -20,6 +21,7 @@ from protocol.kernels.region import Region
 from protocol.program.isa import Op
 from protocol.program.node import LOADED_WORD, Node
 
+MOST_INSTRUCTIONS = 400  # of a loop: more would not stay in registers
 ASSOCIATIVE = frozenset({Op.MIN, Op.MAX, Op.IADD, Op.IAND, Op.IOR, Op.IXOR, Op.IMIN, Op.IMAX})
 
 
@@ -35,7 +37,7 @@ class Piece:
         coordinates: the coordinates that the body reads, by value index.
         domain: extents of the joined dimensions of the domain.
         live: numbers of the instructions that the result needs.
-        depends: value indices that depend on the accumulator.
+        hidden: numbers of the `f2b` whose NaN nobody sees.
     """
 
     member: int
@@ -45,7 +47,7 @@ class Piece:
     coordinates: dict[int, Linear]
     domain: tuple[int, ...]
     live: tuple[int, ...]
-    depends: frozenset[int]
+    hidden: frozenset[int]
 
     @property
     def masked(self) -> bool:
@@ -55,38 +57,84 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Pieces whose outputs are numbered alike and computed in one loop; only the first may fold.
+    """Pieces whose outputs are numbered alike and computed in one loop.
 
-    ``dims`` are the joined dimensions of that numbering.
+    The first ``folds`` of them fold over the same domain. ``dims`` are the joined dimensions of
+    the numbering.
     """
 
     pieces: tuple[Piece, ...]
     dims: tuple[int, ...]
+    folds: int
 
 
 def make_groups(region: Region) -> list[Group]:
-    """The loops of a region, in order.
+    """The loops of a region, in an order in which they can run.
+
+    A node joins the last loop that numbers its elements alike and comes after, or yields in
+    registers, all that the node reads.
 
     Raises:
         Unsupported: a guard, or shapes that no common space refines.
     """
+    members: list[list[int]] = []
     groups: list[Group] = []
-    members: list[int] = []
+    at: dict[int, int] = {}
     for member, node in enumerate(region.nodes):
         if node.guards:
             raise Unsupported("a guard has a pass of its own in the C++ engine")
-        if members and not node.domain and node.numel == region.nodes[members[0]].numel:
-            group = _group(region, [*members, member])
-            if group is not None:
-                members.append(member)
-                groups[-1] = group
-                continue
-        members = [member]
-        group = _group(region, members)
-        if group is None:
-            raise Unsupported(f"units of {region.inner(member)} elements cut {node.shape} askew")
-        groups.append(group)
+        read = [source.member for source in region.sources[member] if source.member is not None]
+        least = max((at[source] for source in read), default=0)
+        if node.domain and any(at[source] == least for source in read):
+            least += 1  # a fold reads other elements than the loop has at hand
+        for number in reversed(range(least, len(groups))):
+            if _may_join(region, members[number], node):
+                joined = _group(region, [*members[number], member])
+                if joined is not None:
+                    members[number].append(member)
+                    groups[number] = joined
+                    at[member] = number
+                    break
+        else:
+            group = _group(region, [member])
+            if group is None:
+                raise Unsupported(
+                    f"units of {region.inner(member)} elements cut {node.shape} askew"
+                )
+            at[member] = len(groups)
+            members.append([member])
+            groups.append(group)
     return groups
+
+
+def _may_join(region: Region, members: Sequence[int], node: Node) -> bool:
+    """Whether a node may share a loop with others, by size, domain and weight.
+
+    Folds share one if they run over the same domain in order.
+    """
+    nodes = [region.nodes[member] for member in members]
+    if node.numel != nodes[0].numel:
+        return False
+    if sum(len(n.instructions) for n in (*nodes, node)) > MOST_INSTRUCTIONS:
+        return False
+    if not node.domain:
+        return True
+    if associative(node) is not None:
+        return False
+    return all(n.domain == node.domain and associative(n) is None for n in nodes)
+
+
+def associative(node: Node) -> Op | None:
+    """The operation, if the body is ``op(acc, x)`` of an exactly associative one, x free of acc."""
+    number = node.result - node.first_instruction
+    live, _ = _needed(node)
+    if number not in live:
+        return None
+    last = node.instructions[number]
+    users = [i for i in live if 0 in node.instructions[i].arguments]
+    if last.op not in ASSOCIATIVE or users != [number] or last.arguments.count(0) != 1:
+        return None
+    return last.op
 
 
 def _group(region: Region, members: Sequence[int]) -> Group | None:
@@ -99,7 +147,7 @@ def _group(region: Region, members: Sequence[int]) -> Group | None:
     pieces = []
     for member, node in zip(members, nodes, strict=True):
         piece = _piece(region, member, node, dims)
-        registers = []
+        registers: list[int | None] = []
         for access in piece.accesses:
             source = None if access is None else region.sources[member][access.slot].member
             if source not in members:
@@ -131,10 +179,6 @@ def _piece(region: Region, member: int, node: Node, dims: Sequence[int]) -> Piec
     used = {a for i in live for a in node.instructions[i].arguments} | {node.result}
     first = node.first_coordinate
     coordinates = {first + c: function for c, function in enumerate(space.of) if first + c in used}
-    depends = {0}
-    for i in live:
-        if depends & set(node.instructions[i].arguments):
-            depends.add(node.first_instruction + i)
     return Piece(
         member,
         node,
@@ -143,7 +187,7 @@ def _piece(region: Region, member: int, node: Node, dims: Sequence[int]) -> Piec
         coordinates,
         node.domain,
         tuple(live),
-        frozenset(depends),
+        hidden_bits(node, live),
     )
 
 
@@ -175,9 +219,11 @@ def _functions(piece: Piece) -> list[Linear]:
 def _joined(pieces: Sequence[Piece], dims: Sequence[int]) -> Group:
     everything = [f for piece in pieces for f in _functions(piece)]
     outer = join(dims, everything, 0)
+    pieces = sorted(pieces, key=lambda piece: not piece.node.domain)
+    folded = [f for piece in pieces if piece.node.domain for f in _functions(piece)]
     joined = []
     for piece in pieces:
-        inner = join(piece.node.domain, _functions(piece), len(dims))
+        inner = join(piece.node.domain, folded, len(dims)) if piece.node.domain else []
         groups = [*outer, *[[len(dims) + i for i in group] for group in inner]]
         joined.append(
             replace(
@@ -199,4 +245,8 @@ def _joined(pieces: Sequence[Piece], dims: Sequence[int]) -> Group:
                 domain=tuple(math.prod(piece.node.domain[i] for i in group) for group in inner),
             )
         )
-    return Group(tuple(joined), tuple(math.prod(dims[i] for i in group) for group in outer))
+    return Group(
+        tuple(joined),
+        tuple(math.prod(dims[i] for i in group) for group in outer),
+        sum(bool(piece.node.domain) for piece in pieces),
+    )

@@ -70,8 +70,10 @@ def canonical(e: Emitter, value: Val) -> Val:
     return e.select(nan, constant("f", CANONICAL_NAN), value)
 
 
-def apply(e: Emitter, op: Op, arguments: Sequence[Val]) -> Val:
-    """The result of one instruction."""
+def apply(e: Emitter, op: Op, arguments: Sequence[Val], raw: bool = False) -> Val:
+    """The result of one instruction; ``raw`` leaves the bits of a NaN as they are in `f2b`."""
+    if raw:
+        return as_word(e, as_float(e, arguments[0]))
     if op in (Op.FSEL, Op.ISEL):
         return _select(e, op, arguments)
     prepare = {Type.F: as_float, Type.I: as_word}
@@ -80,20 +82,20 @@ def apply(e: Emitter, op: Op, arguments: Sequence[Val]) -> Val:
     if op in _CALLS:
         return e.call("f", _CALLS[op], *values)
     if op in _FLOAT:
-        return e.binary(_FLOAT[op], "f", *values)
+        return e.binary(_FLOAT[op], "f", values[0], values[1])
     if op in _COMPARES:
-        return e.binary(_COMPARES[op], "f", *values, "b")
+        return e.binary(_COMPARES[op], "f", values[0], values[1], "b")
     if op in _INTEGER:
         if op in (Op.IAND, Op.IOR, Op.IXOR) and all(v.kind == "b" for v in arguments):
-            return e.binary(_INTEGER[op], "b", *arguments)
-        return e.binary(_INTEGER[op], "i", *values)
+            return e.binary(_INTEGER[op], "b", arguments[0], arguments[1])
+        return e.binary(_INTEGER[op], "i", values[0], values[1])
     if op in _SHIFTS:
         count = e.binary("and", "i", values[1], constant("i", 31))
         if values[1].const is not None:
             count = e.spread(constant("i", values[1].const & 31), values[1].lanes)
         return e.binary(_SHIFTS[op], "i", values[0], count)
     if op in _ORDERS:
-        return e.binary(_ORDERS[op], "i", *values, "b")
+        return e.binary(_ORDERS[op], "i", values[0], values[1], "b")
     if op in _EXTREMES:
         return e.call("i", _EXTREMES[op], *values)
     return _OTHERS[op](e, *values)

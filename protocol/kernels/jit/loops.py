@@ -179,17 +179,18 @@ class GroupCode:
 
     # What a chunk computes.
 
-    def finish(self, chunks: Sequence[Chunk], folded: Sequence[Val] | None = None) -> None:
+    def finish(self, chunks: Sequence[Chunk], folded: Sequence[Sequence[Val]] = ()) -> None:
         """The pointwise pieces of each chunk, and then all stores.
 
-        Stores come last: in place, another piece may still read what they overwrite.
+        ``folded`` holds the values of the folding pieces, for each chunk. Stores come last: in
+        place, another piece may still read what they overwrite.
         """
         pending: list[tuple[Piece, Val, Chunk]] = []
         for i, chunk in enumerate(chunks):
             values: dict[int, Val] = {}
-            for piece in self.group.pieces:
-                if folded is not None and piece is self.group.pieces[0]:
-                    value = folded[i]
+            for number, piece in enumerate(self.group.pieces):
+                if number < len(folded):
+                    value = folded[number][i]
                 else:
                     value = self.term(piece, chunk, init(piece), values)
                 if piece.node.dtype is DType.U8:
@@ -259,7 +260,9 @@ class GroupCode:
         for i in piece.live:
             instruction = node.instructions[i]
             arguments = [table[a] for a in instruction.arguments]
-            table[node.first_instruction + i] = apply(e, instruction.op, arguments)
+            table[node.first_instruction + i] = apply(
+                e, instruction.op, arguments, i in piece.hidden
+            )
         result = table[node.result]
         return as_float(e, result) if node.dtype is DType.F32 else as_word(e, result)
 

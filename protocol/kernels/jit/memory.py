@@ -220,7 +220,7 @@ class Memory:
             index = e.select(inside, self.scalar(place), home.safe)
             pointer = e.offset(home.pointer, home.kind, index)
         # Fixed while the loop runs: whoever writes it has finished, or does so at its own element.
-        word = e.value(
+        word = e.read(
             home.kind, 1, f"load {NAMES[home.kind]}, ptr {pointer.text}, align {_align(home.kind)}",
             [pointer], home.least,
         )  # fmt: skip

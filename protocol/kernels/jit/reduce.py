@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from protocol.kernels.jit.emitter import Val, constant
-from protocol.kernels.jit.group import ASSOCIATIVE, Piece
+from protocol.kernels.jit.group import Piece, associative
 from protocol.kernels.jit.lanes import apply, as_float, as_word
 from protocol.kernels.jit.loops import GroupCode, Span, init, weight, with_domain
 from protocol.kernels.jit.memory import LONGEST_STRIDE, Chunk
@@ -32,58 +32,56 @@ SIDE_BY_SIDE = 4  # vectors of terms of one output
 
 def write_group(code: GroupCode, span: Span) -> None:
     """The whole group for the elements of ``span``."""
-    piece = code.group.pieces[0]
+    folds = code.group.pieces[: code.group.folds]
     lanes = code.frame.width
     size = weight(code.group)
-    if not piece.node.domain:
+    if not folds:
         unroll = 4 if size <= 8 else 2 if size <= 64 else 1
         code.chunks(span, lanes, unroll, code.finish)
         return
-    op = _associative(piece)
-    if op is not None and _along_terms(code, piece):
-        code.chunks(span, 1, 1, lambda chunks: _fold_terms(code, piece, op, chunks))
+    op = associative(folds[0].node)
+    if op is not None and _along_terms(code, folds[0]):
+        code.chunks(span, 1, 1, lambda chunks: _fold_terms(code, folds[0], op, chunks))
         return
     if code.frame.fewest < max(2, lanes // 4):
         lanes = 1
-    if _far_apart(code, piece):
+    unroll = 8 if size <= 4 else 4 if size <= 12 else 2 if size <= 40 else 1
+    if any(_far_apart(code, piece) for piece in folds):
         unroll = 1  # transposing is much code, and a tile has few rows
-    else:
-        unroll = 8 if size <= 4 else 4 if size <= 12 else 2 if size <= 40 else 1
-    code.chunks(span, lanes, unroll, lambda chunks: _fold_outputs(code, piece, chunks))
+    code.chunks(span, lanes, unroll, lambda chunks: _fold_outputs(code, folds, chunks))
 
 
-def _fold_outputs(code: GroupCode, piece: Piece, chunks: Sequence[Chunk]) -> None:
-    """Every lane folds its own terms in order."""
-    turned = _turned(code, piece, chunks[0])
+def _fold_outputs(code: GroupCode, folds: Sequence[Piece], chunks: Sequence[Chunk]) -> None:
+    """Every lane folds its own terms in order. Accumulators: those of the first fold, ..."""
     lanes = chunks[0].lanes
-    depth = len(piece.domain)
+    domain = folds[0].domain
+    work = [(piece, chunk) for piece in folds for chunk in chunks]
+    turned = {piece.member: _turned(piece, chunks[0]) for piece in folds}
 
-    def terms(indices: list[Val], accs: Sequence[Val]) -> list[Val]:
+    def last(indices: Sequence[Val], accs: Sequence[Val]) -> list[Val]:
         return [
             _term(code, piece, with_domain(chunk, indices), acc)
-            for chunk, acc in zip(chunks, accs, strict=True)
+            for (piece, chunk), acc in zip(work, accs, strict=True)
         ]
 
-    def nest(indices: list[Val], accs: Sequence[Val]) -> list[Val]:
-        level = len(indices)
-        if level == depth:
-            return terms(indices, accs)
-        size = piece.domain[level]
-        start = 0
-        if level == depth - 1 and turned and size >= lanes:
-            start = size - size % lanes
+    def row(indices: Sequence[Val], accs: Sequence[Val]) -> list[Val]:
+        size = domain[-1]
+        start = size - size % lanes if any(turned.values()) else 0
+        if start:
             with code.e.loop(constant("l", 0), constant("l", start), lanes, accs) as loop:
                 points = [*indices, loop.index]
-                loop.next = _block(code, piece, turned, chunks, points, loop.carried)
+                loop.next = _block(code, work, turned, points, loop.carried)
             accs = loop.results
         if start < size:
             with code.e.loop(constant("l", start), constant("l", size), 1, accs) as loop:
-                loop.next = nest([*indices, loop.index], loop.carried)
+                loop.next = last([*indices, loop.index], loop.carried)
             accs = loop.results
         return list(accs)
 
-    start = [code.e.spread(init(piece), lanes)] * len(chunks)
-    code.finish(chunks, nest([], start))
+    accs = [code.e.spread(init(piece), lanes) for piece, _ in work]
+    accs = nest_loops(code, domain[:-1], accs, row) if domain else last([], accs)
+    count = len(chunks)
+    code.finish(chunks, [accs[i : i + count] for i in range(0, len(accs), count)])
 
 
 def _term(
@@ -106,7 +104,7 @@ def _far_apart(code: GroupCode, piece: Piece) -> bool:
     )
 
 
-def _turned(code: GroupCode, piece: Piece, chunk: Chunk) -> list[int]:
+def _turned(piece: Piece, chunk: Chunk) -> list[int]:
     """Loads whose terms are neighbours while the lanes are far apart."""
     if chunk.lanes == 1 or chunk.vector is None or chunk.mask is not None or not piece.domain:
         return []
@@ -122,23 +120,23 @@ def _turned(code: GroupCode, piece: Piece, chunk: Chunk) -> list[int]:
 
 def _block(
     code: GroupCode,
-    piece: Piece,
-    turned: Sequence[int],
-    chunks: Sequence[Chunk],
+    work: Sequence[tuple[Piece, Chunk]],
+    turned: dict[int, list[int]],
     indices: Sequence[Val],
     accs: Sequence[Val],
 ) -> list[Val]:
     """As many terms as lanes: each lane's terms are loaded as a vector, and all are transposed."""
     e = code.e
+    lanes = work[0][1].lanes
     columns = [
-        {k: _transposed(code, piece, k, with_domain(chunk, indices)) for k in turned}
-        for chunk in chunks
+        {k: _transposed(code, piece, k, with_domain(chunk, indices)) for k in turned[piece.member]}
+        for piece, chunk in work
     ]
     accs = list(accs)
-    for term in range(chunks[0].lanes):
+    for term in range(lanes):
         point = [*indices[:-1], e.add(indices[-1], constant("l", term))]
-        for i, chunk in enumerate(chunks):
-            given = {k: columns[i][k][term] for k in turned}
+        for i, (piece, chunk) in enumerate(work):
+            given = {k: vectors[term] for k, vectors in columns[i].items()}
             accs[i] = _term(code, piece, with_domain(chunk, point), accs[i], given)
     return accs
 
@@ -177,20 +175,6 @@ def _shuffle(code: GroupCode, a: Val, b: Val, picks: Sequence[int]) -> Val:
 
 
 # One output over many lanes.
-
-
-def _associative(piece: Piece) -> Op | None:
-    """The operation, if the body is ``op(acc, x)`` of an exactly associative one and nothing else."""
-    node = piece.node
-    number = node.result - node.first_instruction
-    if number not in piece.live:
-        return None
-    last = node.instructions[number]
-    users = [i for i in piece.live if 0 in node.instructions[i].arguments]
-    own = [a for a in last.arguments if a in piece.depends]
-    if last.op not in ASSOCIATIVE or users != [number] or own != [0]:
-        return None
-    return last.op
 
 
 def _along_terms(code: GroupCode, piece: Piece) -> bool:
@@ -239,7 +223,7 @@ def _fold_terms(code: GroupCode, piece: Piece, op: Op, chunks: Sequence[Chunk]) 
     side = max(1, min(SIDE_BY_SIDE, piece.domain[-1] // lanes))
     accs = nest_loops(code, piece.domain[:-1], [neutral] * side, last)
     total = _fold_lanes(code, op, accs)
-    code.finish(chunks, [apply(e, op, [init(piece), total])])
+    code.finish(chunks, [[apply(e, op, [init(piece), total])]])
 
 
 def nest_loops(
