@@ -111,8 +111,8 @@ campaign: setup ## the long campaign of random moves against the invariants, see
 slither: setup $(AUDIT) ## analyse the contracts; every finding is answered in docs/SLITHER.md
 	$(PY) scripts/slither.py
 
-bench: native ## measure speed: every scripts/bench*.py
-	@for script in scripts/bench*.py; do echo "$$script" >&2; $(PY) "$$script"; done
+bench: native ## measure speed beside stock PyTorch: the table of docs/BENCH.md, see scripts/bench
+	$(PY) -m scripts.bench
 
 clean: ## remove what can be built again; keeps .venv and node_modules
 	rm -rf build dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis artifacts cache

@@ -5,6 +5,8 @@
     python -m scripts.bench --rows mm GPT --threads 1 --quick     some rows, roughly
 
 A row is chosen by a part of its name or group. Exit code 1 if a bar is missed or a row failed.
+Two threads cannot be measured while other programs use the cores; where `chrt` is allowed,
+`chrt -f 1 python -m scripts.bench --quick ...` lets each turn have them to itself.
 """
 
 from __future__ import annotations
