@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.kernels.compiled import CompiledRegion, compile_or_none
 from protocol.kernels.cpu import _cpu
 from protocol.kernels.isa import choose_instruction_set
+from protocol.kernels.region import single
 from protocol.program.canonical import encode_node
 from protocol.program.node import Node
 
 Tensor = NDArray[Any]
 
+GENERIC: Final = ("outputs", "terms")
+"""Names of the C++ kernels that interpret a node's body: machine code takes their place."""
+
+JIT_VARIABLE: Final = "PINPOINT_JIT"
 _KEPT_KERNELS: Final = 8192  # a program has fewer; a process that sees many starts again
+
+
+class Compiled(Enum):
+    """What is made into machine code at run time; the bits are the same."""
+
+    NOTHING = "nothing"
+    STEPS = "steps"  # of whole steps, whose nodes run together
+    NODES = "nodes"  # ... and each node that is run alone
 
 
 class Executor:
@@ -28,6 +43,8 @@ class Executor:
             names, else the best. A second opinion on one's own result comes from another
             instruction set.
         grain: instructions and loads of a node below which one thread is used.
+        compiled: what is made into machine code at run time; default: whole steps, or nothing if
+            the environment variable `PINPOINT_JIT` is 0.
 
     Raises:
         ValueError: fewer than one thread.
@@ -35,14 +52,20 @@ class Executor:
     """
 
     def __init__(
-        self, threads: int | None = None, isa: str | None = None, grain: int = 1 << 15
+        self,
+        threads: int | None = None,
+        isa: str | None = None,
+        grain: int = 1 << 15,
+        compiled: Compiled | None = None,
     ) -> None:
         self.threads = _cpus() if threads is None else threads
         if self.threads < 1:
             raise ValueError(f"{self.threads} threads: give at least 1")
         self.isa = choose_instruction_set(isa)
         self.grain = grain
+        self.compiled = _default_compiled() if compiled is None else compiled
         self._kernels: dict[bytes, _cpu.Kernel] = {}
+        self._codes: list[CompiledRegion] = []  # kept alive for the kernels
 
     def run(
         self,
@@ -67,21 +90,34 @@ class Executor:
             out = np.empty(node.shape, node.dtype.numpy)
         elif out.shape != node.shape:
             raise ValueError(f"output has shape {out.shape}, the node makes {node.shape}")
-        encoded = encode_node(node) if encoded is None else encoded
-        self.kernel(encoded).run(_arrays(operands), out, self.threads)
+        self.kernel(node, encoded).run(_arrays(operands), out, self.threads)
         return out
 
-    def kernel(self, encoded: bytes) -> _cpu.Kernel:
-        """The node of these canonical bytes, made ready to run; made once.
+    def kernel(self, node: Node, encoded: bytes | None = None) -> _cpu.Kernel:
+        """The node made ready to run; made once.
+
+        Args:
+            node: the descriptor.
+            encoded: its canonical bytes, if the caller has them.
 
         Raises:
-            ValueError: the bytes are malformed.
+            ValueError: the node is malformed.
         """
+        encoded = encode_node(node) if encoded is None else encoded
         kernel = self._kernels.get(encoded)
         if kernel is None:
             if len(self._kernels) >= _KEPT_KERNELS:
                 self._kernels.clear()
-            kernel = self._kernels[encoded] = _cpu.Kernel(encoded, self.isa, self.grain)
+            kernel = self._kernels[encoded] = self._prepare(node, encoded)
+        return kernel
+
+    def _prepare(self, node: Node, encoded: bytes) -> _cpu.Kernel:
+        kernel = _cpu.Kernel(encoded, self.isa, self.grain)
+        if self.compiled is Compiled.NODES and kernel.name in GENERIC:
+            compiled = compile_or_none(single(node), self.isa)
+            if compiled is not None:
+                self._codes.append(compiled)
+                return _cpu.Kernel(encoded, compiled.work)
         return kernel
 
     def fold(self, node: Node, operands: Sequence[Tensor], element: int) -> NDArray[np.uint32]:
@@ -97,6 +133,16 @@ class Executor:
         rows = np.empty((node.terms, 1 + len(node.loads)), np.uint32)
         _cpu.fold(encode_node(node), _arrays(operands), element, rows, self.isa)
         return rows
+
+
+def _default_compiled() -> Compiled:
+    asked = os.environ.get(JIT_VARIABLE, "1")
+    if asked not in ("", "0", "1"):
+        raise ValueError(
+            f"the environment variable {JIT_VARIABLE} is {asked!r}: set it to 0 to compile no "
+            f"machine code, or to 1 or not at all"
+        )
+    return Compiled.NOTHING if asked == "0" else Compiled.STEPS
 
 
 def _cpus() -> int:

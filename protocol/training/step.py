@@ -1,4 +1,8 @@
-"""One training step: the nodes in order, then the bindings. Outputs are freed at their last use."""
+"""One training step: all nodes, then the bindings.
+
+An honest step that nobody watches runs as one native call over fused kernels; else node by node,
+each output freed at its last use. The bits are the same.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from protocol.kernels.executor import Executor
+from protocol.kernels.schedule import Schedule
 from protocol.program.canonical import encode_node
 from protocol.program.isa import DType
 from protocol.program.node import Node, Operand, OperandKind, Program
@@ -40,6 +45,8 @@ class StepRunner:
         self._spare: defaultdict[int, list[Tensor]] = defaultdict(list)
         self._own: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
         self._is_honest = type(self.hooks) is Hooks
+        self._bound = sorted({b.index for b in program.bindings if b.kind is OperandKind.NODE})
+        self._schedule: Schedule | None = None  # made when a whole step is first run
 
     def run(
         self,
@@ -60,13 +67,10 @@ class StepRunner:
             consume: the caller gives up ``state``, if an earlier step made it: its memory is used
                 again.
         """
-        outputs: dict[int, Tensor] = {}
-        for index in range(len(self.program.nodes)):
-            outputs[index] = self._compute(index, step, state, data, outputs)
-            if observe is not None:
-                observe(index, outputs[index])
-            for dead in self._dead_after[index]:
-                self._recycle(outputs.pop(dead))
+        if self._is_honest and observe is None:
+            outputs = self._run_whole(state, data, consume)
+        else:
+            outputs = self._run_nodes(step, state, data, observe)
         after = []
         for index, binding in enumerate(self.program.bindings):
             is_node = binding.kind is OperandKind.NODE
@@ -75,11 +79,46 @@ class StepRunner:
             tensor.flags.writeable = False
             after.append(tensor)
         if consume and self._is_honest:  # hooks may have kept a tensor
-            kept = {id(tensor) for tensor in after}
-            for tensor in {id(tensor): tensor for tensor in state}.values():
-                if id(tensor) not in kept:
+            kept = {id(tensor.base) for tensor in after}
+            for tensor in {id(tensor.base): tensor for tensor in state}.values():
+                if id(tensor.base) not in kept:
                     self._recycle(tensor)
         return after
+
+    def _run_whole(
+        self, state: Sequence[Tensor], data: Sequence[Tensor], consume: bool
+    ) -> dict[int, Tensor]:
+        """The outputs that state tensors are bound to, by fused kernels."""
+        if self._schedule is None:
+            self._schedule = Schedule(self.program, self.executor)
+        in_place = self._schedule.plan.in_place
+        outputs: dict[int, Tensor] = {}
+        for index in self._bound:
+            node = self.program.nodes[index]
+            old = state[in_place[index]] if consume and index in in_place else None
+            if old is not None and self._is_own(old):
+                outputs[index] = old.reshape(node.shape)
+            else:
+                outputs[index] = self._buffer(node.dtype, node.shape)
+        self._schedule.run(state, data, outputs)
+        return outputs
+
+    def _run_nodes(
+        self,
+        step: int,
+        state: Sequence[Tensor],
+        data: Sequence[Tensor],
+        observe: Callable[[int, Tensor], None] | None,
+    ) -> dict[int, Tensor]:
+        """The same node by node, so that each output can be seen and changed."""
+        outputs: dict[int, Tensor] = {}
+        for index in range(len(self.program.nodes)):
+            outputs[index] = self._compute(index, step, state, data, outputs)
+            if observe is not None:
+                observe(index, outputs[index])
+            for dead in self._dead_after[index]:
+                self._recycle(outputs.pop(dead))
+        return outputs
 
     def trace(
         self, step: int, state: Sequence[Tensor], data: Sequence[Tensor]
@@ -148,10 +187,13 @@ class StepRunner:
         return raw.view(dtype.numpy).reshape(shape)
 
     def _recycle(self, tensor: Tensor) -> None:
-        raw = tensor.base
         # Only what `_buffer` made: a hook may have put a tensor of its own here.
-        if raw is not None and self._own.get(id(raw)) is raw:
+        raw = tensor.base
+        if raw is not None and self._is_own(tensor):
             self._spare[raw.nbytes].append(raw)
+
+    def _is_own(self, tensor: Tensor) -> bool:
+        return tensor.base is not None and self._own.get(id(tensor.base)) is tensor.base
 
 
 def _dead_after(program: Program) -> list[list[int]]:

@@ -1,0 +1,201 @@
+"""A whole training step as one native call: fused kernels over planned memory.
+
+What is computed is the program, node by node; `fusion` says which nodes share a kernel, `memory`
+where their outputs are kept, `jit` makes the machine code, and the C++ engine runs the list. Nodes
+that have a kernel of their own there (matrix products, guarded folds), and regions that are not
+worth compiling or that the compiler declines, run on it one by one. The bits are the same.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.kernels.compiled import CompiledRegion, compile_or_none, region_work
+from protocol.kernels.cpu import _cpu
+from protocol.kernels.executor import GENERIC, Compiled, Executor
+from protocol.kernels.fusion import stages_of
+from protocol.kernels.memory import BufferPlan, plan_buffers
+from protocol.kernels.stages import Stage, make_stage
+from protocol.program.node import Node, Operand, OperandKind, Program, TensorSpec
+
+Tensor = NDArray[Any]
+
+WORTH_COMPILING: Final = 1 << 14
+"""Instructions and loads of a region below which the C++ engine is as fast, whatever it takes."""
+HUGE_ARENA: Final = 4 << 20  # bytes from which asking for huge pages pays
+
+_Place = tuple[str, int, int]  # what memory, and which part of it: for finding conflicts
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A stage with its kernel: machine code or, for one node, a prepared kernel."""
+
+    stage: Stage
+    code: CompiledRegion | None
+    kernel: _cpu.Kernel | None
+
+
+class Schedule:
+    """Runs steps of one program on one executor.
+
+    Not for several threads at once: the buffers between the nodes are the schedule's own.
+
+    Args:
+        program: a validated program.
+        executor: threads, instruction set, and whether regions are compiled.
+    """
+
+    def __init__(self, program: Program, executor: Executor) -> None:
+        self.program = program
+        self.executor = executor
+        self._ready = list(_prepare(program, executor))
+        stages = [ready.stage for ready in self._ready]
+        self.plan: BufferPlan = plan_buffers(program, stages)
+        self._numbers: dict[tuple[OperandKind, int], int] = {}
+        self._places: list[_Place] = []
+        sizes = self._number_buffers()
+        self._native = _cpu.Schedule(sizes)
+        self._arena = _memory(self.plan.arena_bytes)
+        self._bound: list[Tensor | None] = [None] * len(sizes)
+        for node, offset in self.plan.offsets.items():
+            number = self._numbers[OperandKind.NODE, node]
+            self._bind(number, self._arena[offset : offset + sizes[number]])
+        self._add_stages()
+
+    @property
+    def stages(self) -> list[Stage]:
+        """The stages in order."""
+        return [ready.stage for ready in self._ready]
+
+    def run(
+        self, state: Sequence[Tensor], data: Sequence[Tensor], outputs: dict[int, Tensor]
+    ) -> None:
+        """Run the step.
+
+        Args:
+            state: the tensors before the step.
+            data: the data tensors.
+            outputs: memory for each node that a state tensor is bound to, C-contiguous; the memory
+                of the state tensor that `BufferPlan.in_place` names may be given, if nobody else
+                needs it.
+        """
+        for index, tensor in enumerate(state):
+            self._bind_operand(OperandKind.STATE, index, tensor)
+        for index, tensor in enumerate(data):
+            self._bind_operand(OperandKind.DATA, index, tensor)
+        for node, tensor in outputs.items():
+            self._bind_operand(OperandKind.NODE, node, tensor)
+        self._native.run(self.executor.threads)
+
+    def _bind_operand(self, kind: OperandKind, index: int, tensor: Tensor) -> None:
+        number = self._numbers.get((kind, index))
+        if number is not None:
+            self._bind(number, tensor)
+
+    def _bind(self, number: int, tensor: Tensor) -> None:
+        if self._bound[number] is not tensor:
+            self._native.bind(number, tensor)
+            self._bound[number] = tensor
+
+    def _number_buffers(self) -> list[int]:
+        """Number every tensor that a stage reads or writes; their sizes in bytes."""
+        sizes: list[int] = []
+
+        def add(kind: OperandKind, index: int, nbytes: int) -> None:
+            if (kind, index) not in self._numbers:
+                self._numbers[kind, index] = len(sizes)
+                sizes.append(nbytes)
+                self._places.append(self._place(kind, index, nbytes))
+
+        for ready in self._ready:
+            for operand in ready.stage.reads:
+                add(operand.kind, operand.index, _nbytes(operand))
+            for node in ready.stage.writes:
+                add(OperandKind.NODE, node, self.program.nodes[node].nbytes)
+        return sizes
+
+    def _place(self, kind: OperandKind, index: int, nbytes: int) -> _Place:
+        if kind is OperandKind.STATE:
+            return "state", index, index + 1
+        if kind is OperandKind.DATA:
+            return "data", index, index + 1
+        if index in self.plan.offsets:
+            offset = self.plan.offsets[index]
+            return "arena", offset, offset + nbytes
+        if index in self.plan.in_place:
+            return "state", self.plan.in_place[index], self.plan.in_place[index] + 1
+        return "output", index, index + 1
+
+    def _add_stages(self) -> None:
+        """Hand over the stages, with a barrier before each that touches what is being worked on."""
+        read: list[_Place] = []
+        written: list[_Place] = []
+        for ready in self._ready:
+            reads = [self._numbers[operand.kind, operand.index] for operand in ready.stage.reads]
+            writes = [self._numbers[OperandKind.NODE, node] for node in ready.stage.writes]
+            reading, writing = ([self._places[n] for n in numbers] for numbers in (reads, writes))
+            if _meet(reading, written) or _meet(writing, read) or _meet(writing, written):
+                self._native.add_barrier()
+                read, written = [], []
+            read += reading
+            written += writing
+            if ready.kernel is not None:
+                slots = [self._numbers[o.kind, o.index] for o in ready.stage.reads]
+                self._native.add_kernel(ready.kernel, slots, writes[0])
+            elif ready.code is not None:
+                self._native.add_code(ready.code.work, reads + writes)
+
+
+def _prepare(program: Program, executor: Executor) -> Iterator[_Ready]:
+    """The stages with their kernels. A region that is not compiled becomes its nodes."""
+    kernels = {id(node): executor.kernel(node) for node in program.nodes}
+
+    def is_compiled(node: Node) -> bool:
+        return executor.compiled is not Compiled.NOTHING and kernels[id(node)].name in GENERIC
+
+    for stage in stages_of(program, is_compiled):
+        ready = _compile(stage, executor)
+        if ready is not None:
+            yield ready
+            continue
+        for index in stage.nodes:
+            alone = make_stage(program, [index], None, set())
+            yield _Ready(alone, None, kernels[id(program.nodes[index])])
+
+
+def _compile(stage: Stage, executor: Executor) -> _Ready | None:
+    """The stage as machine code; None if that is not worth it or not possible."""
+    if stage.region is None:
+        return None
+    if not stage.is_flat and region_work(stage.region) < WORTH_COMPILING:
+        return None
+    code = compile_or_none(stage.region, executor.isa)
+    return None if code is None else _Ready(stage, code, None)
+
+
+def _meet(some: Iterable[_Place], others: Sequence[_Place]) -> bool:
+    """Whether any two of them share memory."""
+    return any(
+        memory == other and first < last_other and first_other < last
+        for memory, first, last in some
+        for other, first_other, last_other in others
+    )
+
+
+def _nbytes(operand: Operand) -> int:
+    return TensorSpec("", operand.dtype, operand.shape).nbytes
+
+
+def _memory(nbytes: int) -> NDArray[np.uint8]:
+    """Memory on a page boundary, in huge pages where the system gives them."""
+    memory = mmap.mmap(-1, max(1, nbytes))
+    if nbytes >= HUGE_ARENA and hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, np.uint8)
