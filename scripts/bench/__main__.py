@@ -5,8 +5,8 @@
     python -m scripts.bench --rows mm GPT --threads 1 --quick     some rows, roughly
 
 A row is chosen by a part of its name or group. Exit code 1 if a bar is missed or a row failed.
-Two threads cannot be measured while other programs use the cores; where `chrt` is allowed,
-`chrt -f 1 python -m scripts.bench --quick ...` lets each turn have them to itself.
+Two threads cannot be measured while other programs use the cores. With --alone, turns run in
+real-time priority, and what else the machine does waits (root, or CAP_SYS_NICE).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from scripts.bench.side import Side
 from scripts.bench.stock import EAGER
 from scripts.bench.training import gpt, resnet
 from scripts.bench.work import Row
-from scripts.bench.worker import OURS
+from scripts.bench.worker import OURS, alone
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 HASHING, MEMORY = EXTRAS = ("tensor hashing", "peak memory")
@@ -80,6 +81,18 @@ def _progress(row: dict[str, Any], seconds: float) -> str:
     return f"{seconds:6.1f} s  {row['threads']} threads  {row['name']:32} {ratios}"
 
 
+def refuse_without_right() -> None:
+    """End with an error unless this process may use real-time priority."""
+    try:
+        with alone():
+            pass
+    except PermissionError as error:
+        sys.exit(
+            f"error: no real-time priority for this user ({error}): run as root, or leave out "
+            "--alone on a machine that does nothing else; see sched(7)"
+        )
+
+
 def main() -> int:
     """Exit code 1 if a bar is missed or a row failed."""
     text = argparse.RawTextHelpFormatter
@@ -89,13 +102,17 @@ def main() -> int:
     parser.add_argument("--rows", nargs="+", default=[], help="parts of names or groups of rows")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--pairs", type=int, help="pairs of turns of a row")
+    parser.add_argument("--alone", action="store_true", help="turns in real-time priority")
     parser.add_argument("--quick", action="store_true", help="3 short pairs, ours and eager only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     parser.add_argument("--write", action="store_true", help="rewrite bench.json and BENCH.md")
     options = parser.parse_args()
     effort = Effort(pairs=3, turn_s=0.06, sides=(OURS, EAGER)) if options.quick else Effort()
     if options.pairs is not None:
-        effort = Effort(options.pairs, effort.turn_s, effort.sides)
+        effort = replace(effort, pairs=options.pairs)
+    if options.alone:
+        refuse_without_right()
+        effort = replace(effort, alone=True)
     table = run(options.rows, options.threads, effort)
     print(render(table))
     figures = json.dumps(table, indent=1) + "\n"

@@ -25,6 +25,8 @@ class Effort:
     pairs: int = 7
     turn_s: float = 0.1
     sides: tuple[str, ...] = (OURS, EAGER, DETERMINISTIC, COMPILED)
+    alone: bool = False
+    """Turns in real-time priority: what else the machine does waits."""
     tiny: bool = False
 
 
@@ -38,7 +40,7 @@ def measure(row: Row, sides: Sequence[Side], effort: Effort) -> dict[str, Any]:
         for pair in range(effort.pairs):
             for side in present if pair % 2 == 0 else reversed(present):
                 if side.name in (OURS, EAGER) or pair < OTHERS:
-                    seconds[side.name].append(side.turn(effort.turn_s))
+                    seconds[side.name].append(side.turn(effort.turn_s, alone=effort.alone))
         if row.group == TRAINING and OURS in seconds:
             result["commit"] = present[0].request({"do": "commit"})
         for side in present:

@@ -60,9 +60,10 @@ class Side:
         self.ask(request)
         return self.answer()
 
-    def turn(self, seconds: float) -> float:
-        """Seconds of the best call of a turn of about ``seconds``."""
-        return float(self.request({"do": "turn", "seconds": seconds})["seconds"])
+    def turn(self, seconds: float, *, alone: bool = False) -> float:
+        """Seconds of the best call of a turn of about ``seconds``, alone on the cores or not."""
+        request = {"do": "turn", "seconds": seconds, "alone": alone}
+        return float(self.request(request)["seconds"])
 
     def close(self) -> None:
         """End the process; a later request starts a new one."""

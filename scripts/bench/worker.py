@@ -5,7 +5,7 @@
 reads a request a line, a JSON object, and answers with one:
 
     {"do": "prepare", "row": NAME, "tiny": BOOL}    {"nodes": N or null}
-    {"do": "turn", "seconds": S}                    {"seconds": S of the best call, "calls": N}
+    {"do": "turn", "seconds": S, "alone": BOOL}     {"seconds": S of the best call, "calls": N}
     {"do": "commit"}                                {"seconds": S to hash the state, "bytes": N,
                                                      "file_seconds": S to hash and to write it}
     {"do": "hash"}                                  {"gb_s": RATE, "bytes": N of the tensor}
@@ -18,12 +18,13 @@ call of a turn counts: what the others take longer is cold caches' doing, or ano
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +76,13 @@ class Worker:
     def _turn(self, request: dict[str, Any]) -> dict[str, Any]:
         session, now = self._session, time.perf_counter
         seconds: list[float] = []
-        end = now() + request["seconds"]
-        while len(seconds) < LEAST_CALLS or (now() < end and len(seconds) < MOST_CALLS):
-            session.begin()
-            start = now()
-            session.call()
-            seconds.append(now() - start)
+        with alone() if request["alone"] else contextlib.nullcontext():
+            end = now() + request["seconds"]
+            while len(seconds) < LEAST_CALLS or (now() < end and len(seconds) < MOST_CALLS):
+                session.begin()
+                start = now()
+                session.call()
+                seconds.append(now() - start)
         return {"seconds": min(seconds), "calls": len(seconds)}
 
     def _commit(self, _: dict[str, Any]) -> dict[str, Any]:
@@ -112,6 +114,23 @@ def _timed(function: Callable[[], Any]) -> float:
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """All threads of this process before those of ordinary programs; PermissionError if denied."""
+    # Round robin: threads that wait by spinning still let each other run.
+    _schedule(os.SCHED_RR, 1)
+    try:
+        yield
+    finally:
+        _schedule(os.SCHED_OTHER, 0)
+
+
+def _schedule(policy: int, priority: int) -> None:
+    for thread in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.sched_setscheduler(int(thread.name), policy, os.sched_param(priority))
 
 
 def settle() -> None:
