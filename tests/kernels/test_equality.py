@@ -7,17 +7,20 @@ every change, the long one with more and larger cases among the slow tests.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import product
 
 import numpy as np
 import pytest
 
 from protocol.kernels import Executor, instruction_sets
 from protocol.kernels.reference.evaluator import fold_terms
+from protocol.program.builder import FoldBuilder
 from protocol.program.canonical import decode_node, encode_node
-from protocol.program.isa import DType, Op
-from protocol.program.node import LOADED_WORD
+from protocol.program.isa import SIGNATURES, DType, Op
+from protocol.program.node import LOADED_WORD, Operand, OperandKind
 from tests.kernels.equality.cases import FAMILIES, SHAPELESS, Named, check, make_case
 from tests.kernels.equality.executors import THREADS, executors
+from tests.kernels.nodes import FLOAT_WORDS, FOREIGN_NANS, INTEGER_WORDS, Case
 
 ALL = [*FAMILIES, *SHAPELESS]
 RUNS = executors()
@@ -33,6 +36,26 @@ def test_executors_are_every_instruction_set_with_every_number_of_threads() -> N
 def test_kernels_on_odd_shapes_and_special_values_equal_the_reference(family) -> None:
     for seed in range(40):
         check(make_case(family, seed, most=40), terms=800, runs=RUNS)
+
+
+@pytest.mark.parametrize("op", list(Op), ids=lambda op: op.name)
+def test_every_instruction_on_every_pair_of_special_words_equals_the_reference(op) -> None:
+    floats = [*FLOAT_WORDS, *(word ^ 0x80000000 for word in FLOAT_WORDS[:-1]), *FOREIGN_NANS]
+    words = [list({*INTEGER_WORDS, *floats}), floats]
+    types = SIGNATURES[op].arguments
+    columns = np.array(list(product(*(words[kind] for kind in types[:2]))), np.uint32).T
+    columns = [*columns, np.random.default_rng(op).permutation(columns[-1])][: len(types)]
+    b = FoldBuilder(DType.F32 if SIGNATURES[op].result else DType.I32, (len(columns[0]),))
+    arguments = [
+        b.load(
+            Operand(OperandKind.STATE, i, DType.F32 if kind else DType.I32, b.shape),
+            [b.out(0).axis(b.shape[0], 1)],
+        )
+        for i, kind in enumerate(types)
+    ]
+    node = b.finish(b.emit(op, *arguments))
+    arrays = [c.view(o.dtype.numpy) for c, o in zip(columns, node.operands, strict=True)]
+    check(Named(op.name, 0, 0, Case(node, arrays)), terms=node.numel, runs=RUNS)
 
 
 @pytest.mark.slow
