@@ -1,12 +1,21 @@
-"""Regions to machine code, each kind of region once."""
+"""Regions to machine code, each kind of region once.
+
+Two regions are of one kind if their text is the same: layers of the same shapes share code, and so
+do all elementwise updates whatever their sizes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, field, replace
 
-from protocol.kernels.jit.function import write_function
-from protocol.kernels.jit.machine import Linked, compile_text, machine_of
+from protocol.kernels.jit.cache import CodeCache, cache_directory, key_of
+from protocol.kernels.jit.function import Text, write_function
+from protocol.kernels.jit.machine import Linked, compile_text, machine_of, version
 from protocol.kernels.region import Region
+from protocol.program.node import Node, OperandKind
+
+REMEMBERED = 4096  # kinds of regions, and pieces of code; about 20 KB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +29,61 @@ class MachineCode:
     address: int
     scratch_bytes: int
     isa: str
-    linked: Linked
+    linked: Linked = field(repr=False)
 
 
 def compile_region(region: Region, isa: str) -> MachineCode:
-    """Machine code for a region.
+    """Machine code for a region, for this process.
 
     Raises:
         Unsupported: the C++ engine has to compute it; the message says why.
     """
-    machine = machine_of(isa)
-    text = write_function(region, machine.lanes, machine.attributes)
-    linked = Linked(compile_text(text.ir, isa), isa)
+    return _compiled(_kind(region), isa)
+
+
+def compile_object(region: Region, isa: str) -> tuple[bytes, int]:
+    """The object file of a region, whose function is called ``fold``, and its bytes of scratch.
+
+    Raises:
+        Unsupported: as `compile_region`.
+    """
+    text = _text(_kind(region), isa)
+    return _code(text.ir, isa), text.scratch_bytes
+
+
+@functools.lru_cache(REMEMBERED)
+def _compiled(region: Region, isa: str) -> MachineCode:
+    text = _text(region, isa)
+    linked = _linked(text.ir, isa)
     return MachineCode(linked.address, text.scratch_bytes, isa, linked)
+
+
+@functools.lru_cache(REMEMBERED)
+def _linked(ir: str, isa: str) -> Linked:
+    return Linked(_code(ir, isa), isa)
+
+
+def _text(region: Region, isa: str) -> Text:
+    machine = machine_of(isa)
+    return write_function(region, machine.lanes, machine.attributes)
+
+
+def _code(ir: str, isa: str) -> bytes:
+    """The object file of a text, from the cache if it is there."""
+    cache = CodeCache(cache_directory())
+    key = key_of(ir, repr(machine_of(isa)), version())
+    code = cache.get(key)
+    if code is None:
+        code = compile_text(ir, isa)
+        cache.put(key, code)
+    return code
+
+
+def _kind(region: Region) -> Region:
+    """The region without what its code does not depend on: where its operands come from."""
+    return replace(region, nodes=tuple(map(_anonymous, region.nodes)))
+
+
+def _anonymous(node: Node) -> Node:
+    operands = (replace(o, kind=OperandKind.STATE, index=0) for o in node.operands)
+    return replace(node, operands=tuple(operands))

@@ -146,7 +146,7 @@ def _group(region: Region, members: Sequence[int]) -> Group | None:
     flat = tuple(suffixes(dims))
     pieces = []
     for member, node in zip(members, nodes, strict=True):
-        piece = _piece(region, member, node, dims)
+        piece = _piece(member, node, dims)
         registers: list[int | None] = []
         for access in piece.accesses:
             source = None if access is None else region.sources[member][access.slot].member
@@ -170,7 +170,7 @@ def is_own(access: Access, group: Group) -> bool:
     return not access.checks and _identity(access.address, tuple(suffixes(group.dims)))
 
 
-def _piece(region: Region, member: int, node: Node, dims: Sequence[int]) -> Piece:
+def _piece(member: int, node: Node, dims: Sequence[int]) -> Piece:
     live, needed = _needed(node)
     space = Coordinates(node, dims)
     accesses = [

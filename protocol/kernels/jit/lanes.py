@@ -133,7 +133,7 @@ def _quotient(e: Emitter, a: Val, b: Val) -> Val:
 
 
 def _remainder(e: Emitter, a: Val, b: Val) -> Val:
-    """a - (a / b) b, with x rem 0 = 0."""
+    """The rest a - (a / b) b, with x rem 0 = 0."""
     if b.const is not None and b.const not in (0, -1):
         return e.binary("srem", "i", a, b)
     rest = e.binary("sub", "i", a, e.binary("mul", "i", _quotient(e, a, b), b))

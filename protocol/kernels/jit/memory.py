@@ -1,6 +1,7 @@
-"""Loads and stores of a chunk of lanes: scalar where all lanes agree, whole vectors where they are
-neighbours, a wide load and a shuffle for short strides, else a gather. Nothing outside an operand
-is ever read.
+"""Loads and stores of a chunk of lanes.
+
+Scalar where all lanes agree, whole vectors where they are neighbours, a wide load and a shuffle for
+short strides, else a gather. Nothing outside an operand is ever read.
 """
 
 from __future__ import annotations

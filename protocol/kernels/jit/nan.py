@@ -39,12 +39,12 @@ def _is_hidden(node: Node, live: Sequence[int], number: int) -> bool:
     for i in live:  # single assignment: one pass in order sees operands first
         instruction, value = node.instructions[i], first + i
         op, arguments = instruction.op, instruction.arguments
-        if op in _ARITHMETIC and strict.intersection(arguments):
+        if (op in _ARITHMETIC and strict.intersection(arguments)) or (
+            op is Op.FSEL and _chooses(arguments, strict, false)
+        ):
             strict.add(value)
         elif op in _COMPARISONS and strict.intersection(arguments):
             false.add(value)
-        elif op is Op.FSEL and _chooses(arguments, strict, false):
-            strict.add(value)
         elif op is Op.F2B and arguments[0] in strict:
             nan_words.add(value)
         elif op is Op.IOR and nan_words.intersection(arguments):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from protocol.program.isa import DType
 from protocol.program.node import LOADED_WORD, Axis, Load, Node
@@ -79,9 +80,9 @@ def split(shapes: Iterable[Sequence[int]], cuts: Iterable[int]) -> tuple[int, ..
             product *= dim
             products.add(product)
     chain = sorted(products)
-    if any(high % low for low, high in zip(chain, chain[1:], strict=False)):
+    if any(high % low for low, high in pairwise(chain)):
         return None
-    return tuple(high // low for low, high in zip(chain, chain[1:], strict=False))[::-1]
+    return tuple(high // low for low, high in pairwise(chain))[::-1]
 
 
 def suffixes(dims: Sequence[int]) -> list[int]:
@@ -111,7 +112,7 @@ class Coordinates:
         address = Linear(load.offset, (0,) * self.variables)
         checks = []
         for axis in load.axes:
-            check = self._check(axis, node, extents)
+            check = self._check(axis, extents)
             if check is None:
                 value = self._affine(axis)
                 address = _plus(address, value, axis.stride if axis.size > 1 else 0)
@@ -127,7 +128,7 @@ class Coordinates:
                 value = _plus(value, self.of[term.source], term.coef)
         return value
 
-    def _check(self, axis: Axis, node: Node, extents: tuple[int, ...]) -> Check | None:
+    def _check(self, axis: Axis, extents: tuple[int, ...]) -> Check | None:
         """What must be checked of an axis; None if it is always in bounds."""
         coefs: dict[int, int] = {}
         for term in axis.terms:
