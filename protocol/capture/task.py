@@ -16,6 +16,7 @@ from protocol.capture.batches import (
     draw_order,
     example_batch,
 )
+from protocol.capture.copies import without_copies
 from protocol.capture.errors import CaptureError, Origin
 from protocol.capture.lowering.graph import lower_graph
 from protocol.capture.optimizers import Group, read_groups, schedule_table, write_update
@@ -242,6 +243,7 @@ class _Capture:
     def _bind(self, new: dict[str, View]) -> None:
         """Bindings, without the nodes and data tensors that nothing needs."""
         roots = {v.operand.index for v in new.values() if v.operand.kind is OperandKind.NODE}
+        self.writer.nodes = without_copies(self.writer.nodes, roots)
         nodes, self.origins, number = self.writer.pruned(roots)
         bindings = []
         for name, _ in self.state:
