@@ -34,29 +34,31 @@ def hidden_bits(node: Node, live: Sequence[int]) -> frozenset[int]:
 def _is_hidden(node: Node, live: Sequence[int], number: int) -> bool:
     source = node.instructions[number].a
     first = node.first_instruction
-    strict, false, nan_words = {source}, set(), set()
-    tainted = {first + number}
+    strict, tainted = {source}, {first + number}
+    false: set[int] = set()
+    nan_words: set[int] = set()
     for i in live:  # single assignment: one pass in order sees operands first
         instruction, value = node.instructions[i], first + i
         op, arguments = instruction.op, instruction.arguments
-        if (op in _ARITHMETIC and strict.intersection(arguments)) or (
-            op is Op.FSEL and _chooses(arguments, strict, false)
-        ):
+        if _is_strict(op, arguments, strict, false) or (op is Op.B2F and arguments[0] in nan_words):
             strict.add(value)
         elif op in _COMPARISONS and strict.intersection(arguments):
             false.add(value)
-        elif op is Op.F2B and arguments[0] in strict:
+        elif (op is Op.F2B and arguments[0] in strict) or (
+            op is Op.IOR and nan_words.intersection(arguments)
+        ):
             nan_words.add(value)
-        elif op is Op.IOR and nan_words.intersection(arguments):
-            nan_words.add(value)
-        elif op is Op.B2F and arguments[0] in nan_words:
-            strict.add(value)
         if tainted.intersection(arguments) and value not in strict:
             tainted.add(value)
     return node.result not in tainted
 
 
-def _chooses(arguments: Sequence[int], strict: set[int], false: set[int]) -> bool:
-    """Whether a selection is strict: both values are, or the one that a false condition takes."""
-    condition, a, b = arguments
-    return b in strict and (a in strict or condition in false)
+def _is_strict(op: Op, arguments: Sequence[int], strict: set[int], false: set[int]) -> bool:
+    """Arithmetic on a strict value, or a selection of strict ones.
+
+    Both are, or the one that a false condition takes.
+    """
+    if op is Op.FSEL:
+        condition, a, b = arguments
+        return b in strict and (a in strict or condition in false)
+    return op in _ARITHMETIC and bool(strict.intersection(arguments))
