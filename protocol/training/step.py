@@ -56,7 +56,7 @@ class StepRunner:
         observe: Callable[[int, Tensor], None] | None = None,
         *,
         consume: bool = False,
-    ) -> list[Tensor]:
+    ) -> Sequence[Tensor]:
         """The state after global step ``step``, from the state before it.
 
         Args:
@@ -97,7 +97,7 @@ class StepRunner:
             node = self.program.nodes[index]
             old = state[in_place[index]] if consume and index in in_place else None
             if old is not None and self._is_own(old):
-                outputs[index] = old.reshape(node.shape)
+                outputs[index] = old if old.shape == node.shape else old.reshape(node.shape)
             else:
                 outputs[index] = self._buffer(node.dtype, node.shape)
         self._schedule.run(state, data, outputs)
@@ -122,7 +122,7 @@ class StepRunner:
 
     def trace(
         self, step: int, state: Sequence[Tensor], data: Sequence[Tensor]
-    ) -> tuple[list[bytes], list[Tensor]]:
+    ) -> tuple[list[bytes], Sequence[Tensor]]:
         """Tensor roots of all node outputs of the step, and the state after it."""
         roots: list[bytes] = []
         threads = self.executor.threads
