@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from protocol.kernels.affine import (
     Address,
@@ -27,7 +28,14 @@ from protocol.kernels.affine import (
     unit_counts,
     unit_map,
 )
-from protocol.kernels.stages import Stage, describe, execution_order, make_stage, stored_outputs
+from protocol.kernels.stages import (
+    Stage,
+    describe,
+    execution_order,
+    live_peak,
+    make_stage,
+    stored_outputs,
+)
 from protocol.program.node import Node, OperandKind, Program
 
 __all__ = ["Stage", "describe", "stages_of"]
@@ -44,6 +52,10 @@ MAX_MEMBERS = 48
 """Nodes of a region: bounds the code of a kernel and the time it takes to compile."""
 REACH = 48
 """How many nodes back a group may lie: far ones would keep their operands or outputs alive."""
+MEMORY = 1.1
+"""Outputs may take this much of what they take node by node; otherwise groups reach less far."""
+HOARD = 1 / 32
+"""Part of them that one merger may keep in addition."""
 WINDOW = 4096
 """Groups do not cross multiples of it: the analysis stays linear in the length of a program."""
 
@@ -57,7 +69,20 @@ def stages_of(program: Program, is_compiled: Callable[[Node], bool]) -> list[Sta
         program: a validated program.
         is_compiled: whether a node may be part of a region; the others become stages alone.
     """
-    groups = _Fusion(program, is_compiled).groups()
+    alone = [make_stage(program, [k], None, set()) for k in range(len(program.nodes))]
+    unfused = live_peak(program, alone)
+    reach = REACH
+    while True:
+        stages = _cut(program, is_compiled, reach, int(HOARD * unfused))
+        if reach == 0 or live_peak(program, stages) <= MEMORY * unfused:
+            return stages
+        reach //= 3
+
+
+def _cut(
+    program: Program, is_compiled: Callable[[Node], bool], reach: int, spare: int
+) -> list[Stage]:
+    groups = _Fusion(program, is_compiled, reach, spare).groups()
     group_of = [0] * len(program.nodes)
     for number, group in enumerate(groups):
         for member in group.members:
@@ -93,16 +118,13 @@ class _Group:
     reads: set[Tensor] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class _Cycle(Exception):
-    """A group outside lies between the members of a merger."""
-
-    between: _Group
-
-
 class _Fusion:
-    def __init__(self, program: Program, is_compiled: Callable[[Node], bool]) -> None:
+    def __init__(
+        self, program: Program, is_compiled: Callable[[Node], bool], reach: int, spare: int
+    ) -> None:
         self.program = program
+        self.reach = reach
+        self.spare = spare
         self.is_compiled = is_compiled
         self.group_of: list[_Group] = []
         self.base = 0
@@ -110,6 +132,7 @@ class _Fusion:
         for reader, operand in program.consumers():
             if operand.kind is OperandKind.NODE:
                 self.readers[operand.index].append(reader)
+        self.bytes_before = list(accumulate((n.nbytes for n in program.nodes), initial=0))
         self.last_readers: dict[Tensor, list[int]] = {}
         self._addresses: dict[int, list[Address | None]] = {}
         self._edges: dict[tuple[int, int], frozenset[int]] = {}
@@ -149,7 +172,7 @@ class _Fusion:
         while untried and is_changed:
             is_changed = False
             for candidate in list(untried):
-                merged = self._merger(own, candidate)
+                merged = self._union([own, candidate])
                 if merged is not None:
                     self._replace(merged)
                     own = merged
@@ -169,7 +192,7 @@ class _Fusion:
                 near.append(operand.index)
             for other in near:
                 group = self.group_of[other]
-                if group.is_compiled and index - group.members[-1] <= REACH:
+                if group.is_compiled and index - group.members[-1] <= self.reach:
                     found[id(group)] = group
                     benefit[id(group)] = benefit.get(id(group), 0) + bytes_read
         return sorted(found.values(), key=lambda g: (-benefit[id(g)], -g.members[-1]))
@@ -182,19 +205,8 @@ class _Fusion:
                 recent.append(index)
                 del recent[:-4]
 
-    def _merger(self, own: _Group, candidate: _Group) -> _Group | None:
-        """The group of both, with one that lies between if need be; None if it is no region."""
-        try:
-            return self._union([own, candidate])
-        except _Cycle as cycle:
-            if not cycle.between.is_compiled:
-                return None
-            try:
-                return self._union([own, candidate, cycle.between])
-            except _Cycle:
-                return None
-
     def _union(self, parts: list[_Group]) -> _Group | None:
+        """The group of all parts, or None if it is no region or not worth it."""
         members = sorted(member for part in parts for member in part.members)
         if len(members) > MAX_MEMBERS:
             return None
@@ -210,7 +222,7 @@ class _Fusion:
         units = frozenset(u for u in units if u >= least)
         if not units or not self._fits_cache(members, max(units), mask):
             return None
-        if not self._is_connected(parts, max(units)):
+        if not self._is_connected(parts, max(units)) or self._is_hoard(parts, members, mask):
             return None
         is_update = any(part.is_update for part in parts)
         if is_update and not self._is_flat(members, max(units)):
@@ -219,10 +231,9 @@ class _Fusion:
         merged.reads = set().union(*(part.reads for part in parts))
         for part in parts:
             merged.ancestors |= part.ancestors
-        merged.ancestors &= ~mask
         for before in self._producers(merged):
             if not before.mask & mask and before.ancestors & mask:
-                raise _Cycle(before)
+                return None  # it lies on a path from one member to another
         return merged
 
     def _common_units(self, members: list[int], units: frozenset[int], mask: int) -> frozenset[int]:
@@ -232,7 +243,7 @@ class _Fusion:
             for operand in self.program.nodes[member].operands:
                 if (
                     operand.kind is OperandKind.NODE
-                    and self._bit(operand.index) & mask
+                    and self._is_within(operand.index, mask)
                     and self.group_of[operand.index] is not own
                 ):
                     units &= self._edge(operand.index, member)
@@ -258,7 +269,7 @@ class _Fusion:
     def _fits_cache(self, members: list[int], units: int, mask: int) -> bool:
         passed = 0
         for member in members:
-            if any(r < len(self.group_of) and self._bit(r) & mask for r in self.readers[member]):
+            if any(self._is_within(r, mask) for r in self.readers[member]):
                 passed += self.program.nodes[member].nbytes // units
         return passed <= UNIT_BYTES
 
@@ -274,6 +285,44 @@ class _Fusion:
         nodes = [self.program.nodes[member] for member in members]
         return all(not node.domain and node.numel == units for node in nodes)
 
+    def _is_hoard(self, parts: list[_Group], members: list[int], mask: int) -> bool:
+        """Whether computing the parts at one time keeps more bytes than it saves.
+
+        They are computed with the last of them, or before the first reader outside. Earlier parts
+        keep their operands until then, later ones have their outputs from then on.
+        """
+        outside = [r for m in members for r in self.readers[m] if not self._is_within(r, mask)]
+        time = min([members[-1], *outside])
+        excess = 0
+        for part in parts:
+            first, last = part.members[0], part.members[-1]
+            operands = sum(
+                self.program.nodes[index].nbytes
+                for kind, index in part.reads
+                if kind is OperandKind.NODE
+                and not self._is_within(index, mask)
+                and index not in self.bound
+                and self.readers[index][-1] <= last
+            )
+            outputs = {True: 0, False: 0}
+            for m in part.members:
+                if m not in self.bound and self.readers[m]:
+                    is_passed = all(self._is_within(r, mask) for r in self.readers[m])
+                    if not is_passed or self.readers[m][-1] > last:
+                        outputs[is_passed] += self.program.nodes[m].nbytes
+            excess -= outputs[True]
+            if last < time:
+                excess += min(operands, self._bytes_between(last, time, members))
+            elif time < first:
+                late = min(outputs[False], self._bytes_between(time, first, members))
+                excess += late - operands
+        return excess > self.spare
+
+    def _bytes_between(self, early: int, late: int, members: list[int]) -> int:
+        """Bytes of outputs made after node ``early`` and before ``late``, but by ``members``."""
+        between = self.bytes_before[late] - self.bytes_before[early + 1]
+        return between - sum(self.program.nodes[m].nbytes for m in members if early < m < late)
+
     def _is_connected(self, parts: list[_Group], units: int) -> bool:
         """Whether each part but the first reads, is read by, or shares with another one."""
         for part in parts[1:]:
@@ -284,7 +333,10 @@ class _Fusion:
 
     def _touch(self, one: _Group, other: _Group, units: int) -> bool:
         for reader, made in ((one, other), (other, one)):
-            if any(kind is OperandKind.NODE and self._is_in(i, made) for kind, i in reader.reads):
+            if any(
+                kind is OperandKind.NODE and self._is_within(i, made.mask)
+                for kind, i in reader.reads
+            ):
                 return True
         return any(
             first.meets(second)
@@ -341,11 +393,8 @@ class _Fusion:
                     if after is not group:
                         yield after
 
-    def _bit(self, index: int) -> int:
-        return 1 << (index - self.base) if index >= self.base else 0
-
-    def _is_in(self, index: int, group: _Group) -> bool:
-        return bool(self._bit(index) & group.mask)
+    def _is_within(self, index: int, mask: int) -> bool:
+        return index >= self.base and bool(mask >> (index - self.base) & 1)
 
 
 def _nbytes(shape: tuple[int, ...], width: int) -> int:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from protocol.kernels.affine import reads_own_element
-from protocol.kernels.stages import Stage
+from protocol.kernels.stages import Stage, peak_of
 from protocol.program.isa import DType
 from protocol.program.node import OperandKind, Program
 
 ALIGNMENT = 64  # a cache line and a vector of the widest instruction set
+CLOSE = 1.01  # an arena this near to the bytes that live at once is good enough
 MAX_TRIES = 64  # slots looked at for an output that cannot overwrite its own: bounds hostile tasks
 
 
@@ -51,11 +52,7 @@ def plan_buffers(program: Program, stages: Sequence[Stage]) -> BufferPlan:
     lives = _lives(stages, bound)
     nodes = sorted(lives)
     sizes = [_aligned(program.nodes[node].nbytes) for node in nodes]
-    spans = [lives[node] for node in nodes]
-    by_size = sorted(range(len(nodes)), key=lambda k: (-sizes[k], spans[k]))
-    by_time = sorted(range(len(nodes)), key=lambda k: (spans[k][0], -sizes[k]))
-    tries = [_place(sizes, spans, order) for order in (by_size, by_time)]
-    arena_bytes, places = min(tries, key=lambda found: found[0])
+    arena_bytes, places = _arrange(sizes, [lives[node] for node in nodes])
     return BufferPlan(
         arena_bytes,
         dict(zip(nodes, places, strict=True)),
@@ -78,6 +75,27 @@ def _lives(stages: Sequence[Stage], bound: set[int]) -> dict[int, tuple[int, int
                 lives[operand.index] = (lives[operand.index][0], at)
         lives.update({node: (at, at) for node in stage.writes if node not in bound})
     return lives
+
+
+def _arrange(sizes: Sequence[int], spans: Sequence[tuple[int, int]]) -> tuple[int, list[int]]:
+    """Arena size and offsets: the best of a few orders, the first one close to what must live."""
+    least = peak_of(sizes, spans)
+    turns = list(range(len(sizes)))
+    length = [last - first + 1 for first, last in spans]
+    orders = (
+        sorted(turns, key=lambda k: (-sizes[k], -length[k])),
+        sorted(turns, key=lambda k: -sizes[k] * length[k]),
+        sorted(turns, key=lambda k: (-sizes[k], spans[k])),
+        sorted(turns, key=lambda k: (-spans[k][1], -sizes[k])),
+    )
+    best: tuple[int, list[int]] = (0, [])
+    for order in orders:
+        found = _place(sizes, spans, order)
+        if not best[1] or found[0] < best[0]:
+            best = found
+        if best[0] <= CLOSE * least:
+            break
+    return best
 
 
 def _place(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from protocol.kernels.region import Region, Source
 from protocol.program.node import Operand, OperandKind, Program
@@ -121,6 +123,29 @@ def execution_order(
                 is_open[needed] = True
                 pending.append((needed, producers(needed)))
     return order
+
+
+def live_peak(program: Program, stages: Sequence[Stage]) -> int:
+    """Bytes of stored outputs that live at once, without those that become state tensors."""
+    spans: dict[int, tuple[int, int]] = {}
+    for at, stage in enumerate(stages):
+        for operand in stage.reads:
+            if operand.kind is OperandKind.NODE:
+                spans[operand.index] = (spans[operand.index][0], at)
+        spans.update(dict.fromkeys(stage.writes, (at, at)))
+    for binding in program.bindings:
+        if binding.kind is OperandKind.NODE:
+            spans.pop(binding.index, None)
+    return peak_of([program.nodes[node].nbytes for node in spans], list(spans.values()))
+
+
+def peak_of(sizes: Sequence[int], spans: Sequence[tuple[int, int]]) -> int:
+    """Largest sum of sizes at one time; the first and the last time of a span count both."""
+    changes: defaultdict[int, int] = defaultdict(int)
+    for size, (first, last) in zip(sizes, spans, strict=True):
+        changes[first] += size
+        changes[last + 1] -= size
+    return max(accumulate(changes[at] for at in sorted(changes)), default=0)
 
 
 def describe(program: Program, stages: Sequence[Stage]) -> str:

@@ -17,6 +17,7 @@ from tests.kernels.folds import (
     output,
     pointwise,
     product,
+    reverse,
     row_sum,
     state,
     window,
@@ -105,6 +106,10 @@ def test_member_gives_no_coordinates_and_other_tensors_may():
     assert stages(program_of(nodes, output(1, 64), words)) == [((0,), 64, (0,)), ((1,), 64, (1,))]
 
 
+def test_reader_of_other_units_does_not_join():
+    assert alone([pointwise(state(0, 65_536)), reverse(output(0, 65_536))]) == [(0,), (1,)]
+
+
 def test_independent_readers_of_a_large_tensor_are_siblings():
     nodes = [row_sum(X), row_sum(X)]
     found = stages(program_of(nodes, X, output(0, 256), output(1, 256)))
@@ -112,6 +117,10 @@ def test_independent_readers_of_a_large_tensor_are_siblings():
     nodes = [row_sum(X), column_sum(X, 4)]  # they walk it differently
     found = stages(program_of(nodes, X, output(0, 256), output(1, 4, 512)))
     assert found == [((0,), 256, (0,)), ((1,), 2_048, (1,))]
+    square = state(0, 512, 512)
+    nodes = [row_sum(square), column_sum(square, 1)]  # as many units, but others
+    found = stages(program_of(nodes, square, output(0, 512), output(1, 1, 512)))
+    assert found == [((0,), 512, (0,)), ((1,), 512, (1,))]
 
 
 def test_producers_with_groups_of_their_own_are_merged_by_their_reader():
@@ -161,6 +170,29 @@ def test_far_nodes_do_not_join(monkeypatch):
     assert (0, 4) in alone(nodes)
     monkeypatch.setattr(fusion, "REACH", 3)
     assert (0, 4) not in alone(nodes)
+
+
+def sums_of_products(count: int) -> Program:
+    """The sum of ``count`` row sums of large products, of which one need live at a time."""
+    nodes: list[Node] = []
+    for k in range(count):
+        nodes += [product(X, WEIGHT), row_sum(output(2 * k, 256, 512))]
+    nodes.append(pointwise(*(output(2 * k + 1, 256) for k in range(count))))
+    return program_of(nodes, X, WEIGHT, output(2 * count, 256))
+
+
+def test_sums_of_large_tensors_do_not_wait_for_one_another():
+    found = [nodes for nodes, _, _ in stages(sums_of_products(3))]
+    assert found == [(0,), (1,), (2,), (3,), (4,), (5, 6)]
+
+
+def test_groups_that_take_too_much_memory_reach_less_far(monkeypatch):
+    monkeypatch.setattr(fusion._Fusion, "_is_hoard", lambda *_: False)
+    found = [nodes for nodes, _, _ in stages(sums_of_products(3))]
+    assert found == [(0,), (1,), (2,), (3,), (4,), (5, 6)]
+    monkeypatch.setattr(fusion, "MEMORY", 10.0)
+    found = [nodes for nodes, _, _ in stages(sums_of_products(3))]
+    assert found == [(0,), (2,), (4,), (1, 3, 5, 6)]
 
 
 def test_groups_do_not_cross_windows(monkeypatch):
