@@ -22,6 +22,7 @@ from protocol.dispute import challenger
 from protocol.dispute.proofs import Prover
 from protocol.dispute.state import ClaimFacts
 from protocol.kernels import Executor, instruction_sets
+from protocol.kernels.devices import AnyExecutor
 from protocol.storage import ContentMissing, ContentWrong, Store
 from protocol.training.checkpoints import CheckpointError
 from protocol.training.hooks import Hooks
@@ -76,7 +77,7 @@ class Checker:
         source: Store | Source,
         folder: Path | None = None,
         hooks: Hooks | None = None,
-        executors: tuple[Executor, Executor] | None = None,
+        executors: tuple[AnyExecutor, AnyExecutor] | None = None,
     ) -> None:
         self._reader = reader
         self._source = source_of(source)
@@ -153,7 +154,7 @@ class Checker:
             self.forget(claim_id)
 
     def _find(
-        self, claim_id: bytes, facts: ClaimFacts, drawn: Sequence[int], executor: Executor
+        self, claim_id: bytes, facts: ClaimFacts, drawn: Sequence[int], executor: AnyExecutor
     ) -> Generator[None, None, Finding | None]:
         for segment in sorted(drawn):
             prover = self._from_checkpoint(claim_id, facts, segment, executor)
@@ -172,7 +173,7 @@ class Checker:
         return (yield from self._find_in_whole_run(claim_id, facts, executor))
 
     def _find_in_whole_run(
-        self, claim_id: bytes, facts: ClaimFacts, executor: Executor
+        self, claim_id: bytes, facts: ClaimFacts, executor: AnyExecutor
     ) -> Generator[None, None, Finding | None]:
         prover = self._whole(claim_id, facts, executor)
         yield from _run(prover, 0, facts.steps)
@@ -182,7 +183,7 @@ class Checker:
         return Finding(segment, prover.log().leaf(segment) if segment else prover.log().root)
 
     def _from_checkpoint(
-        self, claim_id: bytes, facts: ClaimFacts, segment: int, executor: Executor
+        self, claim_id: bytes, facts: ClaimFacts, segment: int, executor: AnyExecutor
     ) -> Prover | None:
         """A re-run of one segment, from the state that its solver serves; None if it does not."""
         logged = self.served(facts.task_id).leaves(facts.log_root, facts.segments + 1)
@@ -200,7 +201,7 @@ class Checker:
         self._keep((claim_id, segment), prover, task)
         return prover
 
-    def _whole(self, claim_id: bytes, facts: ClaimFacts, executor: Executor) -> Prover:
+    def _whole(self, claim_id: bytes, facts: ClaimFacts, executor: AnyExecutor) -> Prover:
         """A re-run from the initial state, in the states that are asked for."""
         task = self._task(facts)
         prover = Prover(Replay(task, None, executor, self._hooks))

@@ -38,6 +38,7 @@ from protocol.dispute.moves import PositionMove, Timeout
 from protocol.dispute.proofs import Prover
 from protocol.dispute.situation import Situation
 from protocol.dispute.state import Side
+from protocol.kernels.devices import AnyExecutor
 from protocol.kernels.executor import Executor
 from protocol.storage import Store
 from protocol.training.checkpoints import CheckpointFolder
@@ -91,7 +92,7 @@ class Solver:
         price: Callable[[Terms], int | None],
         conduct: Conduct = HONEST,
         progress: Callable[[Progress], None] | None = None,
-        executor: Executor | None = None,
+        executor: AnyExecutor | None = None,
         rate: Rate | None = None,
         stop: Callable[[], bool] | None = None,
         slice_seconds: float = SLICE_SECONDS,

@@ -31,7 +31,7 @@ from protocol.chain.reverts import Reverted
 from protocol.dispute import challenger
 from protocol.dispute.moves import PositionMove, Refund, Timeout
 from protocol.dispute.state import ClaimFacts, Side
-from protocol.kernels.executor import Executor
+from protocol.kernels.devices import AnyExecutor
 from protocol.storage import Store
 from protocol.training.hooks import Hooks
 
@@ -75,7 +75,7 @@ class Verifier:
         checks_all: bool = False,
         hooks: Hooks | None = None,
         folder: Path | None = None,
-        executors: tuple[Executor, Executor] | None = None,
+        executors: tuple[AnyExecutor, AnyExecutor] | None = None,
         slice_seconds: float = SLICE_SECONDS,
     ) -> None:
         self._reader = reader

@@ -401,6 +401,15 @@ def _checkpoint(error: Exception) -> UserError:
     )
 
 
+@explains(
+    "protocol.kernels.cuda.errors.CudaUnavailable", "protocol.kernels.cuda.ptx_check.UnsafeKernel"
+)
+def _cuda(error: Exception) -> UserError:
+    return UserError(
+        "the GPU cannot be used", str(error), "use --device cpu", "docs/CUDA.md", Code.USAGE
+    )
+
+
 @explains("protocol.agents.checking.UnsureError")
 def _unsure(error: Exception) -> UserError:
     return UserError(

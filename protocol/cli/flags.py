@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
+from enum import StrEnum
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -95,6 +96,19 @@ KeepDaysOption = Annotated[
 DEFAULT_KEEP_DAYS = 7.0
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", help="Threads to compute with; all if missing.", min=1)
+]
+
+
+class DeviceChoice(StrEnum):
+    """What computes."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+DeviceOption = Annotated[
+    DeviceChoice,
+    typer.Option("--device", help="Compute on this: the CPU, or an NVIDIA GPU. Same bits."),
 ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protocol.cli.agent import run_agent
-from protocol.cli.flags import AgentFlags, ThreadsOption, takes
+from protocol.cli.flags import AgentFlags, DeviceChoice, DeviceOption, ThreadsOption, takes
 from protocol.cli.output import parse_tokens
 from protocol.cli.settings import DEFAULT_HOME
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from protocol.agents.process.telemetry import Telemetry
     from protocol.agents.solver import Solver
     from protocol.chain.market import Terms
+    from protocol.kernels.devices import AnyExecutor
     from protocol.training.stop import StopSignal
 
 app = typer.Typer(help="Train other people's tasks for money.", no_args_is_help=True)
@@ -73,13 +74,14 @@ def run(
     price_share: PriceShareOption = 0.8,
     at_once: AtOnceOption = 1,
     threads: ThreadsOption = None,
+    device: DeviceOption = DeviceChoice.CPU,
 ) -> None:
     """Bid, train, report, submit, serve and defend, until it is stopped.
 
     A first Ctrl-C (or SIGTERM) finishes the training step and saves it; a second stops at once.
     Killed at any point, it goes on where it was when it is started again with the same --home.
     """
-    run_solver(flags, pricing(price, price_share), at_once=at_once, threads=threads)
+    run_solver(flags, pricing(price, price_share), at_once=at_once, threads=threads, device=device)
 
 
 def pricing(price: int | None, share: float) -> Callable[[Terms], int | None]:
@@ -96,16 +98,22 @@ def run_solver(
     *,
     at_once: int | None = None,
     threads: int | None = None,
+    device: DeviceChoice = DeviceChoice.CPU,
     conduct: Callable[[], Conduct] | None = None,
 ) -> None:
     """Run a solver as this process. ``conduct``: how it behaves; only tests pass another."""
-    run_agent("solver", flags, partial(_make_solver, price, at_once, threads, conduct), [RUNS])
+    from protocol.kernels.devices import executor_on
+
+    # Before anything is announced or sent: there may be no such device.
+    executor = executor_on(device, threads)
+    make = partial(_make_solver, price, at_once, executor, conduct)
+    run_agent("solver", flags, make, [RUNS])
 
 
 def _make_solver(
     price: Callable[[Terms], int | None],
     at_once: int | None,
-    threads: int | None,
+    executor: AnyExecutor,
     conduct: Callable[[], Conduct] | None,
     runtime: Runtime,
     stop: StopSignal,
@@ -113,7 +121,6 @@ def _make_solver(
 ) -> Solver:
     from protocol.agents.conduct import HONEST
     from protocol.agents.solver import Solver
-    from protocol.kernels.executor import Executor
 
     return Solver(
         runtime.reader,
@@ -124,7 +131,7 @@ def _make_solver(
         price,
         HONEST if conduct is None else conduct(),
         progress=telemetry.stepped,
-        executor=Executor() if threads is None else Executor(threads=threads),
+        executor=executor,
         stop=stop,
         source=runtime.store_of,
         at_once=at_once,

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protocol.cli.agent import run_agent
-from protocol.cli.flags import AgentFlags, ThreadsOption, takes
+from protocol.cli.flags import AgentFlags, DeviceChoice, DeviceOption, ThreadsOption, takes
 from protocol.cli.settings import DEFAULT_HOME
 
 if TYPE_CHECKING:
     from protocol.agents.process.runtime import Runtime
     from protocol.agents.process.telemetry import Telemetry
     from protocol.agents.verifier import Verifier
+    from protocol.kernels.devices import AnyExecutor
     from protocol.training.stop import StopSignal
 
 app = typer.Typer(
@@ -36,7 +37,10 @@ def _group() -> None:
 @app.command("run")
 @takes(AgentFlags, home=DEFAULT_HOME / "verifier")
 def run(
-    flags: AgentFlags, check_all: CheckAllOption = False, threads: ThreadsOption = None
+    flags: AgentFlags,
+    check_all: CheckAllOption = False,
+    threads: ThreadsOption = None,
+    device: DeviceOption = DeviceChoice.CPU,
 ) -> None:
     """Watch all claims; re-run, attest or challenge, and play disputes, until it is stopped.
 
@@ -44,12 +48,16 @@ def run(
     made only when two executions with different instruction sets agree. Killed at any point, it
     goes on where it was when it is started again with the same --home.
     """
-    run_agent("verifier", flags, partial(_make_verifier, check_all, threads), [TASKS])
+    from protocol.kernels.devices import executor_on
+
+    # Before anything is announced or sent: there may be no such device.
+    first = executor_on(device, threads)
+    run_agent("verifier", flags, partial(_make_verifier, check_all, first), [TASKS])
 
 
 def _make_verifier(
     check_all: bool,
-    threads: int | None,
+    first: AnyExecutor,
     runtime: Runtime,
     _stop: StopSignal,
     _telemetry: Telemetry,
@@ -57,8 +65,8 @@ def _make_verifier(
     from protocol.agents.verifier import Verifier
     from protocol.kernels import Executor, instruction_sets
 
-    # Two instruction sets and two numbers of threads: a fault of one will not show in the other.
-    first = Executor() if threads is None else Executor(threads=threads)
+    # Two processors or instruction sets, two numbers of threads: a fault of one will not show in
+    # the other.
     second = Executor(threads=1, isa=instruction_sets()[-1])
     return Verifier(
         runtime.reader,

@@ -11,17 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from protocol.kernels.executor import Executor
+from protocol.kernels.devices import AnyExecutor
 from protocol.merkle import root_of_leaves
 from protocol.program.node import numel
 from protocol.storage import ContentStore
 from protocol.training.checkpoints import CheckpointError, Checkpoints
 from protocol.training.contents import Contents, FoldPlace
+from protocol.training.device_step import runner_for
 from protocol.training.hooks import Hooks
 from protocol.training.receipt import FILE, Receipt
 from protocol.training.recorded import RecordError
 from protocol.training.replay import Replay
-from protocol.training.step import StepRunner
 from protocol.training.task import Task
 from protocol.training.tensors import Tensor, write_bytes
 
@@ -84,7 +84,7 @@ class Recorder:
         task: Task,
         checkpoints: Checkpoints,
         folder: Path,
-        executor: Executor | None = None,
+        executor: AnyExecutor | None = None,
         hooks: Hooks | None = None,
     ) -> None:
         self._task = task
@@ -141,7 +141,7 @@ class Recorder:
         def record(_node: int, output: Tensor) -> None:
             leaves.append(self._store.put_tensor(output.tobytes()))
 
-        runner = StepRunner(self._task.program, self._executor, self._hooks)
+        runner = runner_for(self._task.program, self._executor, self._hooks)
         runner.run(step, replay.state(step), self._task.data, record)
         for at in (step, step + 1):
             self._put_state(replay, at)

@@ -10,12 +10,12 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar
 
-from protocol.kernels.executor import Executor
+from protocol.kernels.devices import AnyExecutor
 from protocol.merkle import root_of_leaves
 from protocol.program.node import Node, OperandKind
 from protocol.training.checkpoints import CheckpointError, Checkpoints, InitialState
+from protocol.training.device_step import runner_for
 from protocol.training.hooks import Hooks
-from protocol.training.step import StepRunner
 from protocol.training.task import Task
 from protocol.training.tensors import Tensor, roots_of
 
@@ -38,13 +38,13 @@ class Replay:
         self,
         task: Task,
         checkpoints: Checkpoints | None = None,
-        executor: Executor | None = None,
+        executor: AnyExecutor | None = None,
         hooks: Hooks | None = None,
         cached_states: int = 4,
     ) -> None:
         self.task = task
         self._checkpoints = InitialState(task) if checkpoints is None else checkpoints
-        self._runner = StepRunner(task.program, executor, hooks)
+        self._runner = runner_for(task.program, executor, hooks)
         self._states: _Recent[int, Sequence[Tensor]] = _Recent(cached_states)
         self._outputs: _Recent[tuple[int, int], Tensor] = _Recent(4 * cached_states)
         self._state_leaves: dict[int, list[bytes]] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,15 @@ _FILE_DTYPES: Final = {DType.F32: "F32", DType.I32: "I32", DType.U8: "U8"}
 _SIGNLESS: Final = 0x7FFFFFFF
 _INFINITY: Final = 0x7F800000
 _PIECE: Final = 1 << 20  # elements looked at together, to bound memory
+
+
+@runtime_checkable
+class Rooted(Protocol):
+    """Tensors that hash themselves, where they lie."""
+
+    def roots(self) -> list[bytes]:
+        """Tensor root of each tensor."""
+        ...
 
 
 class TensorError(ValueError):
@@ -139,6 +148,8 @@ def put_in_place(partial: Path, path: Path) -> None:
 
 def roots_of(tensors: Sequence[Tensor], threads: int = 1) -> list[bytes]:
     """Tensor root of each tensor: the leaves of a state or data tree."""
+    if isinstance(tensors, Rooted):
+        return tensors.roots()
     return tensor_roots(tensors, threads=threads) if tensors else []
 
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from protocol.kernels.devices import AnyExecutor
 from protocol.kernels.executor import Executor
 from protocol.merkle import root_of_leaves
 from protocol.training.checkpoints import CheckpointFolder
+from protocol.training.device_step import runner_for
 from protocol.training.hooks import Hooks
-from protocol.training.step import StepRunner
 from protocol.training.task import Task
 from protocol.training.tensors import Tensor, roots_of
 
@@ -53,13 +54,13 @@ class Trainer:
         self,
         task: Task,
         folder: Path,
-        executor: Executor | None = None,
+        executor: AnyExecutor | None = None,
         hooks: Hooks | None = None,
     ) -> None:
         self.task = task
         self.folder = folder
         self.executor = Executor() if executor is None else executor
-        self._runner = StepRunner(task.program, self.executor, hooks)
+        self._runner = runner_for(task.program, self.executor, hooks)
 
     def run(
         self,

@@ -32,7 +32,7 @@ def kernels_of_all_kinds(scale: int) -> list[KernelSource]:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_compile_source_kernels_of_all_kinds_pass_the_check(architecture) -> None:
-    kernels = kernels_of_all_kinds(12)
+    kernels = kernels_of_all_kinds(6)
     source = translation_unit(kernels)
     compiled = compile_source(source, architecture)
     check_ptx(compiled.ptx, {kernel.name for kernel in kernels if kernel.fused})
