@@ -13,10 +13,11 @@ from protocol.kernels.jit.emitter import Emitter, Val, constant, lane_numbers
 from protocol.kernels.jit.group import Group, Piece
 from protocol.kernels.jit.lanes import apply, as_float, as_word
 from protocol.kernels.jit.memory import Chunk, Home, Memory
+from protocol.kernels.jit.ranges import parts
 from protocol.kernels.jit.space import Linear, suffixes
 from protocol.program.isa import DType, Type
 
-Visit = Callable[[Sequence[Chunk]], None]
+Visit = Callable[["GroupCode", Sequence[Chunk]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +86,26 @@ class GroupCode:
                 low = e.scale(span.unit, rows)
             with e.loop(constant("l", 0), constant("l", rows), 1) as loop:
                 outer = self._outer(e.add(low, loop.index))
-                self._row(Span(constant("l", 0), row), outer, lanes, unroll, visit)
+                self._whole_row(outer, lanes, unroll, visit)
         else:
             last = span.last(e)
             low = e.divide(span.first, row)
             high = e.divide(e.add(last, constant("l", row - 1)), row)
             with e.loop(low, high, 1) as loop:
-                part = Span(constant("l", 0), row)
-                if self.frame.unit % row:  # a part of a row may be asked for
+                outer = self._outer(loop.index)
+                if self.frame.unit % row == 0:
+                    self._whole_row(outer, lanes, unroll, visit)
+                else:  # a part of a row may be asked for
                     base = e.scale(loop.index, -row)
                     start = e.limit(e.add(span.first, base), constant("l", 0), "sgt")
                     stop = e.limit(e.add(last, base), constant("l", row))
-                    part = Span(start, None, stop)
-                self._row(part, self._outer(loop.index), lanes, unroll, visit)
+                    self._row(Span(start, None, stop), outer, lanes, unroll, visit)
+
+    def _whole_row(self, outer: tuple[Val, ...], lanes: int, unroll: int, visit: Visit) -> None:
+        """All columns, in parts in which no load goes in or out of bounds."""
+        for low, high, group in parts(self.group, lanes):
+            code = GroupCode(self.e, group, self.frame)
+            code._row(Span(constant("l", low), high - low), outer, lanes, unroll, visit)
 
     def _outer(self, row: Val) -> tuple[Val, ...]:
         """Coordinates of a row, all dimensions but the last."""
@@ -120,7 +128,7 @@ class GroupCode:
             return Chunk(lanes, variables, vector, mask)
 
         def block(c: Val) -> None:
-            visit([at(e.add(c, constant("l", i * lanes)), None) for i in range(unroll)])
+            visit(self, [at(e.add(c, constant("l", i * lanes)), None) for i in range(unroll)])
 
         if span.count is not None:
             unroll = max(1, min(unroll, span.count // lanes))
@@ -133,7 +141,7 @@ class GroupCode:
                     block(e.add(span.first, loop.index))
             if middle < span.count:
                 rest = e.add(span.first, constant("l", middle))
-                visit([at(rest, self.existing(constant("l", span.count - middle), lanes))])
+                visit(self, [at(rest, self.existing(constant("l", span.count - middle), lanes))])
             return
         step = lanes * unroll
         last = span.last(e)
@@ -145,7 +153,7 @@ class GroupCode:
         if step > 1:
             with e.loop(middle_at, last, lanes) as loop:
                 left = e.add(last, e.scale(loop.index, -1))
-                visit([at(loop.index, self.existing(left, lanes) if lanes > 1 else None)])
+                visit(self, [at(loop.index, self.existing(left, lanes) if lanes > 1 else None)])
 
     def _scattered(self, span: Span, lanes: int, visit: Visit) -> None:
         """Lanes are neighbouring elements of any rows; each finds its own coordinates."""
@@ -165,10 +173,10 @@ class GroupCode:
             return Chunk(lanes, zeros, None, mask, tuple(found), p, self.steps)
 
         with e.loop(first, middle, lanes) as loop:
-            visit([at(loop.index, None)])
+            visit(self, [at(loop.index, None)])
         with e.loop(middle, last, lanes) as loop:
             left = e.add(last, e.scale(loop.index, -1))
-            visit([at(loop.index, self.existing(left, lanes))])
+            visit(self, [at(loop.index, self.existing(left, lanes))])
 
     def existing(self, left: Val, lanes: int) -> Val:
         """The first ``left`` lanes, or all."""
@@ -238,6 +246,9 @@ class GroupCode:
                 words.append(values[source])
             elif k in given:
                 words.append(given[k])
+            elif access.absent:
+                kind = "f" if access.dtype is DType.F32 else "i"
+                words.append(constant(kind, access.fill))
             else:
                 home = self.frame.sources[piece.member][access.slot]
                 assert home is not None

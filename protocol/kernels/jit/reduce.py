@@ -37,18 +37,18 @@ def write_group(code: GroupCode, span: Span) -> None:
     size = weight(code.group)
     if not folds:
         unroll = 4 if size <= 8 else 2 if size <= 64 else 1
-        code.chunks(span, lanes, unroll, code.finish)
+        code.chunks(span, lanes, unroll, GroupCode.finish)
         return
     op = associative(folds[0].node)
     if op is not None and _along_terms(code, folds[0]):
-        code.chunks(span, 1, 1, lambda chunks: _fold_terms(code, folds[0], op, chunks))
+        code.chunks(span, 1, 1, lambda own, chunks: _fold_terms(own, folds[0], op, chunks))
         return
     if code.frame.fewest < max(2, lanes // 4):
         lanes = 1
     unroll = 8 if size <= 4 else 4 if size <= 12 else 2 if size <= 40 else 1
     if any(_far_apart(code, piece) for piece in folds):
         unroll = 1  # transposing is much code, and a tile has few rows
-    code.chunks(span, lanes, unroll, lambda chunks: _fold_outputs(code, folds, chunks))
+    code.chunks(span, lanes, unroll, lambda own, chunks: _fold_outputs(own, folds, chunks))
 
 
 def _fold_outputs(code: GroupCode, folds: Sequence[Piece], chunks: Sequence[Chunk]) -> None:

@@ -25,6 +25,13 @@ class Linear:
     const: int
     coefs: tuple[int, ...]
 
+    def plus(self, other: Linear, factor: int) -> Linear:
+        """``self + factor * other``."""
+        return Linear(
+            self.const + factor * other.const,
+            tuple(x + factor * y for x, y in zip(self.coefs, other.coefs, strict=True)),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -50,7 +57,8 @@ class Check:
 class Access:
     """A load: the affine part of its address, and the axes that must be checked.
 
-    The address is ``address`` plus ``stride * coordinate`` of every check.
+    The address is ``address`` plus ``stride * coordinate`` of every check. An ``absent`` one is
+    out of bounds wherever it is used.
     """
 
     slot: int
@@ -59,12 +67,13 @@ class Access:
     checks: tuple[Check, ...]
     fill: int
     skip: bool
+    absent: bool = False
 
     def direct(self) -> Linear:
         """The whole address, if every check is plain."""
         total = self.address
         for check in self.checks:
-            total = _plus(total, check.value, check.stride)
+            total = total.plus(check.value, check.stride)
         return total
 
 
@@ -115,7 +124,7 @@ class Coordinates:
             check = self._check(axis, extents)
             if check is None:
                 value = self._affine(axis)
-                address = _plus(address, value, axis.stride if axis.size > 1 else 0)
+                address = address.plus(value, axis.stride if axis.size > 1 else 0)
             else:
                 checks.append(check)
         dtype = node.operands[load.operand].dtype
@@ -125,7 +134,7 @@ class Coordinates:
         value = Linear(axis.const, (0,) * self.variables)
         for term in axis.terms:
             if not term.source & LOADED_WORD:
-                value = _plus(value, self.of[term.source], term.coef)
+                value = value.plus(self.of[term.source], term.coef)
         return value
 
     def _check(self, axis: Axis, extents: tuple[int, ...]) -> Check | None:
@@ -175,10 +184,3 @@ def join(dims: Sequence[int], functions: Iterable[Linear], first: int) -> list[l
 def regroup(function: Linear, groups: Sequence[Sequence[int]]) -> Linear:
     """The function over the joined variables: each has the coefficient of its last one."""
     return replace(function, coefs=tuple(function.coefs[group[-1]] for group in groups))
-
-
-def _plus(a: Linear, b: Linear, factor: int) -> Linear:
-    return Linear(
-        a.const + factor * b.const,
-        tuple(x + factor * y for x, y in zip(a.coefs, b.coefs, strict=True)),
-    )
