@@ -7,23 +7,27 @@ every change, the long one with more and larger cases among the slow tests.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from itertools import product
 
 import numpy as np
 import pytest
 
 from protocol.kernels import Executor, instruction_sets
+from protocol.kernels.jit.errors import Unsupported
 from protocol.kernels.reference.evaluator import fold_terms
 from protocol.program.builder import FoldBuilder
 from protocol.program.canonical import decode_node, encode_node
 from protocol.program.isa import SIGNATURES, DType, Op
 from protocol.program.node import LOADED_WORD, Operand, OperandKind
 from tests.kernels.equality.cases import FAMILIES, SHAPELESS, Named, check, make_case
-from tests.kernels.equality.executors import THREADS, executors
+from tests.kernels.equality.executors import THREADS, Run, compilers, executors
 from tests.kernels.nodes import FLOAT_WORDS, FOREIGN_NANS, INTEGER_WORDS, Case
 
 ALL = [*FAMILIES, *SHAPELESS]
+NEVER_COMPILED = ("scatter", "scatter_inner")  # guards: the C++ engine scatters
 RUNS = executors()
+COMPILED = compilers()
 
 
 def test_executors_are_every_instruction_set_with_every_number_of_threads() -> None:
@@ -67,6 +71,34 @@ def test_kernels_on_many_and_larger_cases_equal_the_reference(family) -> None:
         check(make_case(family, seed, most=130), terms=10_000, runs=RUNS)
     for seed in range(3_000, 3_004):
         check(make_case(family, seed, most=521), terms=10_000, runs=RUNS)
+
+
+def check_compiled(family: str, seeds: range, runs: Mapping[str, Run], terms: int) -> int:
+    """How many of the cases there is machine code for; the rest is the engine's."""
+    compiled = 0
+    for seed in seeds:
+        try:
+            check(make_case(family, seed, most=40), terms, runs)
+        except Unsupported:
+            continue
+        compiled += 1
+    return compiled
+
+
+@pytest.mark.skipif(not COMPILED, reason="no machine code for the baseline alone")
+@pytest.mark.parametrize("family", ALL)
+def test_machine_code_on_odd_shapes_and_special_values_equals_the_reference(family) -> None:
+    best = {name: run for name, run in COMPILED.items() if instruction_sets()[0] in name}
+    compiled = check_compiled(family, range(500, 502), best, terms=400)
+    assert (compiled == 0) == (family in NEVER_COMPILED) or family in SHAPELESS
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not COMPILED, reason="no machine code for the baseline alone")
+@pytest.mark.parametrize("family", ALL)
+def test_machine_code_on_many_cases_equals_the_reference(family) -> None:
+    compiled = check_compiled(family, range(5_000, 5_060), COMPILED, terms=2_000)
+    assert compiled > 20 or family in NEVER_COMPILED
 
 
 @pytest.mark.parametrize("family", ALL)
