@@ -12,26 +12,6 @@
 namespace pinpoint {
 namespace baseline {
 #include "block_ops.inl"
-
-constexpr int kRows = 4;
-constexpr int kColumns = 16;
-
-void tile(const float* a, const float* b, float* c, int64_t c_stride, int64_t depth) {
-  float sums[kRows][kColumns];
-  for (int i = 0; i < kRows; ++i) {
-    for (int j = 0; j < kColumns; ++j) sums[i][j] = c[i * c_stride + j];
-  }
-  for (int64_t k = 0; k < depth; ++k, a += kRows, b += kColumns) {
-    for (int i = 0; i < kRows; ++i) {
-      PINPOINT_IVDEP for (int j = 0; j < kColumns; ++j) {
-        sums[i][j] = fused(a[i], b[j], sums[i][j]);
-      }
-    }
-  }
-  for (int i = 0; i < kRows; ++i) {
-    for (int j = 0; j < kColumns; ++j) c[i * c_stride + j] = sums[i][j];
-  }
-}
 }  // namespace baseline
 
 const BlockOps kBaseline = PINPOINT_TABLE("baseline", baseline);

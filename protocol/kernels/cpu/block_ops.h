@@ -20,11 +20,6 @@ struct Step {
   uint16_t args[3];
 };
 
-// A tile of a matrix product: c[i][j] = fma(a[i][k], b[k][j], c[i][j]) for k in increasing order.
-// `a` is packed as k x rows, `b` as k x columns (the tile's row and column counts).
-using MatmulTile = void (*)(const float* a, const float* b, float* c, int64_t c_stride,
-                            int64_t depth);
-
 struct BlockOps {
   const char* name;
 
@@ -67,10 +62,6 @@ struct BlockOps {
   // destination and source may be the same; exactly n elements are written.
   void (*canonicalise)(uint32_t* destination, const uint32_t* source, int64_t n);
   void (*narrow_u8)(uint8_t* destination, const uint32_t* source, int64_t n);
-
-  MatmulTile tile;
-  int tile_rows;
-  int tile_columns;
 };
 
 // The tables that this machine can run, best first; the baseline is always the last.

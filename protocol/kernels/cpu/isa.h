@@ -23,7 +23,7 @@
   {                                                                                           \
     name, isa::run, isa::chain, isa::blend, isa::gather, isa::gather_u8, isa::gather_strided, \
         isa::count, isa::add_word, isa::shift, isa::check_axis, isa::pick, isa::pick_u8,      \
-        isa::canonicalise, isa::narrow_u8, isa::tile, isa::kRows, isa::kColumns               \
+        isa::canonicalise, isa::narrow_u8                                                     \
   }
 
 namespace pinpoint {

@@ -1,4 +1,4 @@
-// Matrix products: acc = fma(a, b, acc), where a and b are loads that are always in bounds.
+// Matrix products, plain or batched, and all that looks like one: convolutions and their gradients.
 #pragma once
 
 #include <memory>
@@ -9,8 +9,8 @@
 
 namespace pinpoint {
 
-// The node as a matrix product (any batch, any strides, transposes included); null if it is none that
-// is worth a kernel.
+// A kernel for a fold whose body is fma(load, load, acc) and whose output coordinates each move one
+// load only, both, or none; null if the node is nothing of that kind.
 std::unique_ptr<Kernel> prepare_matmul(const Node& node, const BlockOps& ops);
 
 }  // namespace pinpoint
