@@ -6,6 +6,7 @@ read the same large tensors in the same way, if what results is still a region:
 - some number of units fits every member, and each member reads the others only within its unit;
 - there is enough to share out among threads, and what a unit passes on stays in the cache;
 - no stage outside lies on a path between two members, so that the stages still have an order;
+- operands do not wait for it in memory much longer than they would, measured by what it saves;
 - an update of a state tensor stays in a flat region, where it may overwrite that tensor, and where
   the updates of all parameters share one kernel.
 
