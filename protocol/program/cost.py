@@ -55,6 +55,11 @@ INSTRUCTION_GAS = {
     Op.SQRT: 1_400,
 }
 
+FLOAT_OPS = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.SQRT, Op.FMA})
+"""Instructions that many processors run in microcode when they meet a subnormal number."""
+FULL_OUTPUTS = 256
+"""Outputs that fill vectors and threads; microcode takes as long for one lane as for all."""
+
 
 @dataclass(frozen=True)
 class TreeSizes:
@@ -120,6 +125,21 @@ def step_work(program: Program) -> int:
         node_work(node) * max(1, len(node.instructions) + len(node.loads) // 2)
         for node in program.nodes
     )
+
+
+def float_work_of(node: Node) -> int:
+    """Float instructions of one run of the node that can meet subnormal numbers.
+
+    A node of fewer than `FULL_OUTPUTS` outputs counts as if it had so many: each of its
+    instructions takes the time of one whose lanes are full.
+    """
+    floats = sum(instruction.op in FLOAT_OPS for instruction in node.instructions)
+    return floats * max(node_work(node), FULL_OUTPUTS * node.terms)
+
+
+def float_work(program: Program) -> int:
+    """Float instructions of one step that can meet subnormal numbers, see `float_work_of`."""
+    return sum(float_work_of(node) for node in program.nodes)
 
 
 def trace_bytes(program: Program) -> int:

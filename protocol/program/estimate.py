@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from protocol.program.cost import step_work, trace_bytes
+from protocol.program.cost import float_work, step_work, trace_bytes
 from protocol.program.node import OperandKind, Program, TensorSpec
 
 
@@ -19,11 +19,14 @@ class StepEstimate:
 
     Attributes:
         work: scalar instructions, loads counted as half of one.
+        float_work: float instructions that subnormal numbers can slow down; those of a node with
+            few outputs count as if they filled a processor's lanes.
         trace_bytes: of all node outputs.
         peak_bytes: of live outputs, state before and after, and data, together.
     """
 
     work: int
+    float_work: int
     trace_bytes: int
     peak_bytes: int
 
@@ -33,6 +36,7 @@ def estimate_step(program: Program, data: Sequence[TensorSpec]) -> StepEstimate:
     resident = sum(spec.nbytes for spec in data) + sum(b.nbytes for b in program.bindings)
     return StepEstimate(
         work=step_work(program),
+        float_work=float_work(program),
         trace_bytes=trace_bytes(program),
         peak_bytes=resident + _peak_of_outputs(program),
     )

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from protocol.program.cost import FLOAT_OPS, FULL_OUTPUTS, float_work, float_work_of
 from protocol.program.estimate import estimate_step
+from protocol.program.isa import Op
 from protocol.program.node import Binding, OperandKind
 from tests.program import examples
 
@@ -36,3 +40,28 @@ def test_output_bound_as_state_stays_live_to_the_end() -> None:
     grown = estimate_step(bound, examples.DATA)
     state, data = 4 * 7 * 4 + 4 + 7 * 5 * 4, 8
     assert grown.peak_bytes == grown.trace_bytes + state + data, "nothing is freed before the end"
+
+
+def test_float_work_counts_the_float_arithmetic_of_every_term() -> None:
+    wide = examples.matrix_product(64, 7, 50)
+    assert float_work_of(wide) == 64 * 50 * 7
+    assert float_work_of(examples.counter()) == 0, "an integer is never subnormal"
+
+
+def test_float_work_of_few_outputs_counts_lanes_that_stay_empty() -> None:
+    """An instruction in microcode takes as long for one lane as for all."""
+    for rows in (1, 2, 4):
+        assert float_work_of(examples.matrix_product(rows, 7, 1)) == FULL_OUTPUTS * 7
+    assert float_work_of(examples.matrix_product(FULL_OUTPUTS + 1, 7, 1)) == 257 * 7
+
+
+@pytest.mark.parametrize("op", list(Op))
+def test_float_work_knows_which_instructions_meet_subnormals(op: Op) -> None:
+    slow = {Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.SQRT, Op.FMA}
+    assert (op in FLOAT_OPS) == (op in slow)
+
+
+def test_float_work_of_the_estimate_is_that_of_the_program() -> None:
+    program = examples.program()
+    assert estimate_step(program, examples.DATA).float_work == float_work(program) > 0
+    assert float_work(program) == sum(map(float_work_of, program.nodes))
