@@ -71,6 +71,9 @@ def run(parts: Sequence[str], threads: Sequence[int], effort: Effort) -> dict[st
     if matches(MEMORY, parts):
         weighed = [row for row in all_rows() if row.make in (gpt, resnet)]
         table["memory"] = [measure_memory(row, max(threads)) for row in weighed]
+    machine["turns"] = f"{effort.pairs} pairs of {effort.turn_s:.2f} s" + (
+        ", in real-time priority" if effort.alone else ""
+    )
     machine["others"] = others.share()
     machine["minutes"] = round((time.monotonic() - start) / 60, 1)
     return table
@@ -107,6 +110,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     parser.add_argument("--write", action="store_true", help="rewrite bench.json and BENCH.md")
     options = parser.parse_args()
+    if options.write and (options.rows or options.quick or options.threads != [1, 2]):
+        parser.error("--write takes the whole table: leave out --rows, --threads and --quick")
     effort = Effort(pairs=3, turn_s=0.06, sides=(OURS, EAGER)) if options.quick else Effort()
     if options.pairs is not None:
         effort = replace(effort, pairs=options.pairs)

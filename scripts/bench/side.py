@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import subprocess
@@ -33,11 +34,9 @@ class Side:
                 command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
             )
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # `answer` tells that the process has ended
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
-        except BrokenPipeError as error:
-            raise self._ended() from error
 
     def answer(self) -> dict[str, Any]:
         """The answer to the last request; SideFailed if it failed, took too long or died."""
