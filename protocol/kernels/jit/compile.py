@@ -10,7 +10,7 @@ import functools
 from dataclasses import dataclass, field, replace
 
 from protocol.kernels.jit.cache import CodeCache, cache_directory, key_of
-from protocol.kernels.jit.function import Text, write_function
+from protocol.kernels.jit.function import NAME, Text, write_function
 from protocol.kernels.jit.machine import Linked, compile_text, machine_of, version
 from protocol.kernels.region import Region
 from protocol.program.node import Node, OperandKind
@@ -41,13 +41,13 @@ def compile_region(region: Region, isa: str) -> MachineCode:
     return _compiled(_kind(region), isa)
 
 
-def compile_object(region: Region, isa: str) -> tuple[bytes, int]:
-    """The object file of a region, whose function is called ``fold``, and its bytes of scratch.
+def compile_object(region: Region, isa: str, name: str = NAME) -> tuple[bytes, int]:
+    """The object file of a region, whose function is called ``name``, and its bytes of scratch.
 
     Raises:
         Unsupported: as `compile_region`.
     """
-    text = _text(_kind(region), isa)
+    text = _text(_kind(region), isa, name)
     return _code(text.ir, isa), text.scratch_bytes
 
 
@@ -63,9 +63,9 @@ def _linked(ir: str, isa: str) -> Linked:
     return Linked(_code(ir, isa), isa)
 
 
-def _text(region: Region, isa: str) -> Text:
+def _text(region: Region, isa: str, name: str = NAME) -> Text:
     machine = machine_of(isa)
-    return write_function(region, machine.lanes, machine.attributes)
+    return write_function(region, machine.lanes, machine.attributes, name)
 
 
 def _code(ir: str, isa: str) -> bytes:

@@ -66,13 +66,14 @@ class _Layout:
     size: int = 0
 
 
-def write_function(region: Region, width: int, attributes: str) -> Text:
+def write_function(region: Region, width: int, attributes: str, name: str = NAME) -> Text:
     """LLVM's text for a region.
 
     Args:
         region: the nodes.
         width: lanes of a vector of words.
         attributes: of the function, in LLVM's text.
+        name: of the function.
 
     Raises:
         Unsupported: the region has something that is left to the C++ engine.
@@ -96,7 +97,7 @@ def write_function(region: Region, width: int, attributes: str) -> Text:
     assert len(e.scopes) == 1
     lines = [
         *sorted(e.declared),
-        f"define void @{NAME}(ptr noalias readonly %buffers, ptr noalias %scratch, "
+        f"define void @{name}(ptr noalias readonly %buffers, ptr noalias %scratch, "
         f"i64 %begin, i64 %end) {attributes} {{",
         "entry:",
         *e.scopes[0].lines,

@@ -64,8 +64,12 @@ def as_mask(e: Emitter, value: Val) -> Val:
 
 
 def canonical(e: Emitter, value: Val) -> Val:
-    """The f32 with every NaN made the canonical one."""
-    value = as_float(e, value)
+    """The f32 with every NaN made the canonical one.
+
+    To LLVM one NaN is as good as another: it has been seen to drop the selection of the canonical
+    one next to a square root. The fence costs nothing and hides where the value comes from.
+    """
+    value = e.call("f", "arithmetic.fence", as_float(e, value))
     nan = e.binary("fcmp uno", "f", value, value, "b")
     return e.select(nan, constant("f", CANONICAL_NAN), value)
 

@@ -95,7 +95,9 @@ def _optimised(ir: str, isa: str) -> Any:
     passes = llvm.create_new_function_pass_manager()
     passes.add_instruction_combine_pass()
     builder = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options(speed_level=2))
-    passes.run(module.get_function(NAME), builder)
+    for function in module.functions:
+        if not function.is_declaration:
+            passes.run(function, builder)
     return module
 
 
