@@ -22,6 +22,7 @@ from protocol.kernels.executor import GENERIC, Compiled, Executor
 from protocol.kernels.fusion import stages_of
 from protocol.kernels.memory import BufferPlan, plan_buffers
 from protocol.kernels.stages import Stage, make_stage
+from protocol.program.isa import DType
 from protocol.program.node import Node, Operand, OperandKind, Program, TensorSpec
 
 Tensor = NDArray[Any]
@@ -59,14 +60,20 @@ class Schedule:
         stages = [ready.stage for ready in self._ready]
         self.plan: BufferPlan = plan_buffers(program, stages)
         self._numbers: dict[tuple[OperandKind, int], int] = {}
+        self._dtypes: list[DType] = []
         self._places: list[_Place] = []
         sizes = self._number_buffers()
+        self._given = {  # the buffers that each run is given
+            (kind, index): number
+            for (kind, index), number in self._numbers.items()
+            if kind is not OperandKind.NODE or index not in self.plan.offsets
+        }
         self._native = _cpu.Schedule(sizes)
         self._arena = _memory(self.plan.arena_bytes)
         self._bound: list[Tensor | None] = [None] * len(sizes)
         for node, offset in self.plan.offsets.items():
             number = self._numbers[OperandKind.NODE, node]
-            self._bind(number, self._arena[offset : offset + sizes[number]])
+            self._native.bind(number, self._arena[offset : offset + sizes[number]])
         self._add_stages()
 
     @property
@@ -85,40 +92,45 @@ class Schedule:
             outputs: memory for each node that a state tensor is bound to, C-contiguous; the memory
                 of the state tensor that `BufferPlan.in_place` names may be given, if nobody else
                 needs it.
+
+        Raises:
+            ValueError: an array does not fit its tensor, or one is missing. Nothing was written.
         """
-        for index, tensor in enumerate(state):
-            self._bind_operand(OperandKind.STATE, index, tensor)
-        for index, tensor in enumerate(data):
-            self._bind_operand(OperandKind.DATA, index, tensor)
-        for node, tensor in outputs.items():
-            self._bind_operand(OperandKind.NODE, node, tensor)
+        for (kind, index), number in self._given.items():
+            tensor = _find(kind, index, state, data, outputs)
+            if self._bound[number] is not tensor:
+                self._bind(kind, index, number, tensor)
         self._native.run(self.executor.threads)
 
-    def _bind_operand(self, kind: OperandKind, index: int, tensor: Tensor) -> None:
-        number = self._numbers.get((kind, index))
-        if number is not None:
-            self._bind(number, tensor)
-
-    def _bind(self, number: int, tensor: Tensor) -> None:
-        if self._bound[number] is not tensor:
-            self._native.bind(number, tensor)
-            self._bound[number] = tensor
+    def _bind(self, kind: OperandKind, index: int, number: int, tensor: Tensor) -> None:
+        dtype = self._dtypes[number].numpy
+        if tensor.dtype != dtype:
+            what = f"{kind.name.lower()} tensor {index}"
+            raise ValueError(f"{what} is of type {tensor.dtype}, the program has {dtype}")
+        if not tensor.flags.c_contiguous:
+            if kind is OperandKind.NODE:
+                raise ValueError(f"memory for the output of node {index} is not contiguous")
+            tensor = tensor.copy(order="C")  # not to be bound again as the array that it was
+        self._native.bind(number, tensor)
+        self._bound[number] = tensor
 
     def _number_buffers(self) -> list[int]:
         """Number every tensor that a stage reads or writes; their sizes in bytes."""
         sizes: list[int] = []
 
-        def add(kind: OperandKind, index: int, nbytes: int) -> None:
+        def add(kind: OperandKind, index: int, dtype: DType, nbytes: int) -> None:
             if (kind, index) not in self._numbers:
                 self._numbers[kind, index] = len(sizes)
+                self._dtypes.append(dtype)
                 sizes.append(nbytes)
                 self._places.append(self._place(kind, index, nbytes))
 
         for ready in self._ready:
             for operand in ready.stage.reads:
-                add(operand.kind, operand.index, _nbytes(operand))
-            for node in ready.stage.writes:
-                add(OperandKind.NODE, node, self.program.nodes[node].nbytes)
+                add(operand.kind, operand.index, operand.dtype, _nbytes(operand))
+            for index in ready.stage.writes:
+                node = self.program.nodes[index]
+                add(OperandKind.NODE, index, node.dtype, node.nbytes)
         return sizes
 
     def _place(self, kind: OperandKind, index: int, nbytes: int) -> _Place:
@@ -187,6 +199,22 @@ def _meet(some: Iterable[_Place], others: Sequence[_Place]) -> bool:
         for memory, first, last in some
         for other, first_other, last_other in others
     )
+
+
+def _find(
+    kind: OperandKind,
+    index: int,
+    state: Sequence[Tensor],
+    data: Sequence[Tensor],
+    outputs: dict[int, Tensor],
+) -> Tensor:
+    """The array of a tensor, if it was given."""
+    try:
+        if kind is OperandKind.NODE:
+            return outputs[index]
+        return state[index] if kind is OperandKind.STATE else data[index]
+    except LookupError:
+        raise ValueError(f"there is no array for {kind.name.lower()} tensor {index}") from None
 
 
 def _nbytes(operand: Operand) -> int:
