@@ -175,6 +175,12 @@ class Emitter:
             a.kind, a.lanes, f"select {mask.typed}, {a.typed}, {b.typed}", [mask, a, b]
         )
 
+    def shuffle(self, a: Val, b: Val, picks: Sequence[int]) -> Val:
+        """Lanes of two vectors, those of ``b`` numbered after those of ``a``."""
+        mask = ", ".join(f"i32 {pick}" for pick in picks)
+        text = f"shufflevector {a.typed}, {b.typed}, <{len(picks)} x i32> <{mask}>"
+        return self.value(a.kind, len(picks), text, [a, b])
+
     def cast(self, op: str, kind: str, value: Val) -> Val:
         """A conversion of every lane."""
         return self.value(

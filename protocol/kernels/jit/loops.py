@@ -258,24 +258,47 @@ class GroupCode:
                     live = inside if live is None else self.e.binary("and", "b", live, inside)
         return words, live
 
+    def other_argument(self, piece: Piece, chunk: Chunk) -> tuple[Val, Val | None]:
+        """The x of a body ``op(acc, x)``, and the lanes in which the term counts."""
+        node = piece.node
+        last = node.instructions[node.result - node.first_instruction]
+        (index,) = (argument for argument in last.arguments if argument != 0)
+        words, live = self.words(piece, chunk, {}, {})
+        instructions = [i for i in piece.live if node.first_instruction + i != node.result]
+        return self._values(piece, chunk, None, words, instructions)[index], live
+
     def body(self, piece: Piece, chunk: Chunk, acc: Val, words: Sequence[Val | None]) -> Val:
         """The body's result, of the accumulator's kind."""
+        result = self._values(piece, chunk, acc, words, piece.live)[piece.node.result]
+        if piece.node.dtype is DType.F32:
+            return as_float(self.e, result)
+        return as_word(self.e, result)
+
+    def _values(
+        self,
+        piece: Piece,
+        chunk: Chunk,
+        acc: Val | None,
+        words: Sequence[Val | None],
+        instructions: Sequence[int],
+    ) -> dict[int, Val]:
+        """The body's values by index, as far as they are needed."""
         e, node = self.e, piece.node
-        table: dict[int, Val] = {0: acc}
-        table |= {1 + k: word for k, word in enumerate(words) if word is not None}
+        table = {1 + k: word for k, word in enumerate(words) if word is not None}
+        if acc is not None:
+            table[0] = acc
         for i, item in enumerate(node.constants):
             kind = "f" if item.type is Type.F else "i"
             table[node.first_constant + i] = constant(kind, item.word)
         for index, function in piece.coordinates.items():
             table[index] = self.memory.words(chunk.number(e, function), chunk.lanes)
-        for i in piece.live:
+        for i in instructions:
             instruction = node.instructions[i]
             arguments = [table[a] for a in instruction.arguments]
             table[node.first_instruction + i] = apply(
                 e, instruction.op, arguments, i in piece.hidden
             )
-        result = table[node.result]
-        return as_float(e, result) if node.dtype is DType.F32 else as_word(e, result)
+        return table
 
 
 def init(piece: Piece) -> Val:

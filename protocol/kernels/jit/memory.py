@@ -262,9 +262,7 @@ class Memory:
         if stride == 1:
             return whole
         start = 0 if stride > 0 else span - 1
-        picks = ", ".join(f"i32 {start + stride * lane}" for lane in range(lanes))
-        text = f"shufflevector {whole.typed}, {whole.type} poison, <{lanes} x i32> <{picks}>"
-        return e.value(kind, lanes, text, [whole])
+        return e.shuffle(whole, whole, [start + stride * lane for lane in range(lanes)])
 
     def _gather(
         self, home: Home, pointer: Val, offsets: Val, mask: Val | None, access: Access

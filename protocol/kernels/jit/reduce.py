@@ -1,33 +1,21 @@
-"""Folds over a domain: lanes are outputs, or terms where the operation is exactly associative.
+"""Folds over a domain, and the choice of what the lanes are.
 
 Order of additions: with lanes over outputs each accumulator sees its terms in row-major order of
 the domain; where an output's terms are neighbours in memory, blocks of as many outputs as terms are
-transposed in registers. An associative operation (integer, or min and max) is spread over lanes of
-terms, and the lanes are folded at the end.
+transposed in registers. Only exactly associative operations go `along` the terms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from protocol.kernels.jit.along import fold_along_terms, nest_loops, runs_along_terms
 from protocol.kernels.jit.emitter import Val, constant
 from protocol.kernels.jit.group import Piece, associative
-from protocol.kernels.jit.lanes import apply, as_float, as_word
+from protocol.kernels.jit.lanes import as_float, as_word
 from protocol.kernels.jit.loops import GroupCode, Span, init, weight, with_domain
 from protocol.kernels.jit.memory import LONGEST_STRIDE, Chunk
-from protocol.program.isa import DType, Op
-
-_NEUTRAL = {
-    Op.MIN: 0x7F800000,
-    Op.MAX: 0xFF800000,
-    Op.IADD: 0,
-    Op.IOR: 0,
-    Op.IXOR: 0,
-    Op.IAND: 0xFFFFFFFF,
-    Op.IMIN: 0x7FFFFFFF,
-    Op.IMAX: 0x80000000,
-}
-SIDE_BY_SIDE = 4  # vectors of terms of one output
+from protocol.program.isa import DType
 
 
 def write_group(code: GroupCode, span: Span) -> None:
@@ -40,8 +28,8 @@ def write_group(code: GroupCode, span: Span) -> None:
         code.chunks(span, lanes, unroll, GroupCode.finish)
         return
     op = associative(folds[0].node)
-    if op is not None and _along_terms(code, folds[0]):
-        code.chunks(span, 1, 1, lambda own, chunks: _fold_terms(own, folds[0], op, chunks))
+    if op is not None and runs_along_terms(code, folds[0]):
+        code.chunks(span, 1, 1, lambda own, chunks: fold_along_terms(own, folds[0], op, chunks))
         return
     if code.frame.fewest < max(2, lanes // 4):
         lanes = 1
@@ -163,7 +151,7 @@ def _transposed(code: GroupCode, piece: Piece, k: int, chunk: Chunk) -> list[Val
             a, b = rows[i], rows[i + span]
             keep = [j if not j & span else lanes + j - span for j in range(lanes)]
             move = [j + span if not j & span else lanes + j for j in range(lanes)]
-            rows[i], rows[i + span] = _shuffle(code, a, b, keep), _shuffle(code, a, b, move)
+            rows[i], rows[i + span] = code.e.shuffle(a, b, keep), code.e.shuffle(a, b, move)
         span //= 2
     return rows
 
@@ -172,84 +160,3 @@ def _shuffle(code: GroupCode, a: Val, b: Val, picks: Sequence[int]) -> Val:
     mask = ", ".join(f"i32 {pick}" for pick in picks)
     text = f"shufflevector {a.typed}, {b.typed}, <{len(picks)} x i32> <{mask}>"
     return code.e.value(a.kind, len(picks), text, [a, b])
-
-
-# One output over many lanes.
-
-
-def _along_terms(code: GroupCode, piece: Piece) -> bool:
-    """Whether terms are the neighbours in memory, and outputs are not."""
-    accesses = [access for access in piece.accesses if access is not None]
-    if not piece.domain or piece.domain[-1] < code.frame.width or not accesses:
-        return False
-    last = len(code.group.dims) - 1
-    steps = [access.direct().coefs for access in accesses]
-    along_outputs = sum(last >= 0 and coefs[last] == 1 for coefs in steps)
-    return sum(coefs[-1] == 1 for coefs in steps) > along_outputs
-
-
-def _fold_terms(code: GroupCode, piece: Piece, op: Op, chunks: Sequence[Chunk]) -> None:
-    """The terms of one output in lanes; the lanes are folded at the end."""
-    e, lanes = code.e, code.frame.width
-    (output,) = chunks
-    kind = "f" if piece.node.dtype is DType.F32 else "i"
-    neutral = e.spread(constant(kind, _NEUTRAL[op]), lanes)
-    vector = len(output.variables) + len(piece.domain) - 1
-
-    def term(indices: Sequence[Val], mask: Val | None, acc: Val) -> Val:
-        point = with_domain(output, indices)
-        chunk = Chunk(lanes, point.variables, vector, mask)
-        new = _term(code, piece, chunk, acc)
-        return new if mask is None else e.select(mask, new, acc)
-
-    def last(indices: Sequence[Val], accs: Sequence[Val]) -> list[Val]:
-        size = piece.domain[-1]
-        accs = list(accs)
-        block = lanes * len(accs)
-        middle = size - size % block
-        if middle:
-            with e.loop(constant("l", 0), constant("l", middle), block, accs) as loop:
-                loop.next = [
-                    term([*indices, e.add(loop.index, constant("l", i * lanes))], None, acc)
-                    for i, acc in enumerate(loop.carried)
-                ]
-            accs = loop.results
-        for i, start in enumerate(range(middle, size, lanes)):
-            mask = code.existing(constant("l", size - start), lanes)
-            whole = start + lanes <= size
-            accs[i] = term([*indices, constant("l", start)], None if whole else mask, accs[i])
-        return accs
-
-    side = max(1, min(SIDE_BY_SIDE, piece.domain[-1] // lanes))
-    accs = nest_loops(code, piece.domain[:-1], [neutral] * side, last)
-    total = _fold_lanes(code, op, accs)
-    code.finish(chunks, [[apply(e, op, [init(piece), total])]])
-
-
-def nest_loops(
-    code: GroupCode,
-    dims: Sequence[int],
-    accs: Sequence[Val],
-    inner: Callable[[Sequence[Val], Sequence[Val]], list[Val]],
-    indices: Sequence[Val] = (),
-) -> list[Val]:
-    """A loop per dimension around ``inner``, carrying the accumulators."""
-    if not dims:
-        return inner(indices, accs)
-    with code.e.loop(constant("l", 0), constant("l", dims[0]), 1, accs) as loop:
-        loop.next = nest_loops(code, dims[1:], loop.carried, inner, [*indices, loop.index])
-    return loop.results
-
-
-def _fold_lanes(code: GroupCode, op: Op, accs: Sequence[Val]) -> Val:
-    """All lanes of all vectors as one scalar."""
-    e = code.e
-    total = accs[0]
-    for acc in accs[1:]:
-        total = apply(e, op, [total, acc])
-    span = total.lanes // 2
-    while span:
-        picks = [(lane + span) % total.lanes for lane in range(total.lanes)]
-        total = apply(e, op, [total, _shuffle(code, total, total, picks)])
-        span //= 2
-    return e.value(total.kind, 1, f"extractelement {total.typed}, i64 0", [total])
