@@ -3,12 +3,6 @@
 #include "isa.h"
 #include "opcodes.h"
 
-#if defined(__aarch64__) || defined(__FMA__)
-#define PINPOINT_HAS_FMA 1
-#else
-#define PINPOINT_HAS_FMA 0
-#endif
-
 namespace pinpoint {
 namespace baseline {
 #include "block_ops.inl"

@@ -1,6 +1,7 @@
 // The loops of BlockOps. Included once per instruction set, inside `namespace PINPOINT_ISA`, after
 // a target pragma, so that no code of one instruction set can be linked into another: only this
-// file's own static functions, and no header but <cstdint>, may be compiled here.
+// file's own static functions and those of fused.inl, and no header but <cstdint>, may be compiled
+// here.
 //
 // Order of additions: lanes are independent; one lane's accumulator sees its terms in order.
 //
@@ -20,28 +21,7 @@ static inline uint32_t as_word(float value) {
 }
 static inline int32_t as_int(uint32_t word) { return static_cast<int32_t>(word); }
 
-static inline float fused(float a, float b, float c) {
-#if PINPOINT_HAS_FMA
-  return __builtin_fmaf(a, b, c);
-#else
-  // a*b is exact in binary64 (24+24 bits, no underflow). The sum is rounded to odd, which keeps the
-  // second rounding, to binary32, correct (Boldo and Melquiond, "Emulation of FMA", 2008).
-  double product = static_cast<double>(a) * static_cast<double>(b);
-  double addend = static_cast<double>(c);
-  double sum = product + addend;
-  double tail = sum - product;
-  double error = (product - (sum - tail)) + (addend - tail);  // exact (Knuth's TwoSum)
-  uint64_t bits;
-  __builtin_memcpy(&bits, &sum, 8);
-  // For inf and NaN `error` is NaN and both comparisons are false: the sum stands.
-  bool inexact = error > 0.0 || error < 0.0;
-  bool away = (error > 0.0) == (sum > 0.0);
-  uint64_t odd = (bits & 1) != 0 ? bits : (away ? bits + 1 : bits - 1);
-  bits = inexact ? odd : bits;
-  __builtin_memcpy(&sum, &bits, 8);
-  return static_cast<float>(sum);
-#endif
-}
+#include "fused.inl"
 
 // Per-lane meaning of each opcode, on words.
 #define F(x) as_float(x)
