@@ -64,7 +64,8 @@ def run(parts: Sequence[str], threads: Sequence[int], effort: Effort) -> dict[st
                 table["rows"].append(measure(row, sides, effort))
                 print(_progress(table["rows"][-1], time.monotonic() - start), file=sys.stderr)
             if matches(HASHING, parts):
-                table["hashing"].append({"threads": count, **sides[0].request({"do": "hash"})})
+                request = {"do": "hash", "alone": effort.alone}
+                table["hashing"].append({"threads": count, **sides[0].request(request)})
         finally:
             for side in sides:
                 side.close()

@@ -12,7 +12,8 @@ from scripts.bench.stock import EAGER
 from scripts.bench.worker import INTERVAL, OURS
 
 MET, MISSED, FAILED = "met", "missed", "failed"
-COMMITMENT_SHARE = 0.02
+COMMITMENT_SHARE, COMMITTED = 0.02, "GPT step"
+"""The bar is about this row: what to choose as interval depends on a step's length."""
 HASHING_GB_S, HASHING_THREADS = 2.0, 2
 
 
@@ -106,13 +107,13 @@ def _throughputs(table: dict[str, Any]) -> Iterator[Standing]:
 
 
 def _commitments(table: dict[str, Any]) -> Iterator[Standing]:
-    rows = [row for row in table["rows"] if "commit" in row and OURS in row["seconds"]]
+    rows = [row for row in table["rows"] if row["name"] == COMMITTED and "commit" in row]
     bar = f"≤ {100 * COMMITMENT_SHARE:.0f} % of step time, a checkpoint every {INTERVAL}"
     for threads, some in _by_threads(rows):
         shares = [commitment_share(row) for row in some]
         verdict = MET if max(shares) <= COMMITMENT_SHARE else MISSED
         worst, median = (f"{100 * f(shares):.2f} %" for f in (max, statistics.median))
-        yield Standing("commitment", threads, bar, worst, median, verdict)
+        yield Standing(f"commitment, {COMMITTED}", threads, bar, worst, median, verdict)
 
 
 def _hashings(table: dict[str, Any]) -> Iterator[Standing]:

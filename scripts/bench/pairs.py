@@ -42,7 +42,7 @@ def measure(row: Row, sides: Sequence[Side], effort: Effort) -> dict[str, Any]:
                 if side.name in (OURS, EAGER) or pair < OTHERS:
                     seconds[side.name].append(side.turn(effort.turn_s, alone=effort.alone))
         if row.group == TRAINING and OURS in seconds:
-            result["commit"] = present[0].request({"do": "commit"})
+            result["commit"] = present[0].request({"do": "commit", "alone": effort.alone})
         for side in present:
             side.request({"do": "drop"})
     except SideFailed as error:

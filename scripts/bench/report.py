@@ -7,6 +7,7 @@ from typing import Any
 
 from scripts.bench.bars import (
     BARS,
+    COMMITTED,
     FAILED,
     MET,
     MISSED,
@@ -102,7 +103,8 @@ def _commitments(rows: Sequence[dict[str, Any]]) -> str:
     ]
     note = (
         f"\n\nA checkpoint every {INTERVAL} steps, as in the task of the demo. *with the file*: "
-        "hashed, and the state written and flushed to disk, which no bar is about."
+        "hashed, and the state written and flushed to disk. The bar is about hashing alone, and about "
+        f"the {COMMITTED}: a task of shorter steps has more of them between checkpoints."
     )
     return _table(head, lines) + note if lines else ""
 

@@ -5,15 +5,16 @@
 reads a request a line, a JSON object, and answers with one:
 
     {"do": "prepare", "row": NAME, "tiny": BOOL}    {"nodes": N or null}
-    {"do": "turn", "seconds": S, "alone": BOOL}     {"seconds": S of the best call, "calls": N}
+    {"do": "turn", "seconds": S}                    {"seconds": S of the best call, "calls": N}
     {"do": "commit"}                                {"seconds": S to hash the state, "bytes": N,
                                                      "file_seconds": S to hash and to write it}
     {"do": "hash"}                                  {"gb_s": RATE, "bytes": N of the tensor}
     {"do": "drop"}                                  {}
 
-An answer {"error": TEXT} says why a request could not be fulfilled. A process answers only when its
-threads sleep: a pool that still spins would take a core from the side whose turn it is. The best
-call of a turn counts: what the others take longer is cold caches' doing, or another program's.
+With "alone": true a request runs in real-time priority. An answer {"error": TEXT} says why one
+could not be fulfilled. A process answers only when its threads sleep: a pool that still spins would
+take a core from the side whose turn it is. The best call of a turn counts: what the others take
+longer is cold caches' doing, or another program's.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Worker:
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to a request; what fails is part of the table, so any error is told."""
         try:
-            reply: dict[str, Any] = getattr(self, f"_{request['do']}")(request)
+            with alone() if request.get("alone") else contextlib.nullcontext():
+                reply: dict[str, Any] = getattr(self, f"_{request['do']}")(request)
         except Exception as error:  # noqa: BLE001
             lines = str(error).strip().splitlines() or [""]
             reply = {"error": f"{type(error).__name__}: {lines[0]}"}
@@ -76,13 +78,12 @@ class Worker:
     def _turn(self, request: dict[str, Any]) -> dict[str, Any]:
         session, now = self._session, time.perf_counter
         seconds: list[float] = []
-        with alone() if request["alone"] else contextlib.nullcontext():
-            end = now() + request["seconds"]
-            while len(seconds) < LEAST_CALLS or (now() < end and len(seconds) < MOST_CALLS):
-                session.begin()
-                start = now()
-                session.call()
-                seconds.append(now() - start)
+        end = now() + request["seconds"]
+        while len(seconds) < LEAST_CALLS or (now() < end and len(seconds) < MOST_CALLS):
+            session.begin()
+            start = now()
+            session.call()
+            seconds.append(now() - start)
         return {"seconds": min(seconds), "calls": len(seconds)}
 
     def _commit(self, _: dict[str, Any]) -> dict[str, Any]:
