@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from protocol.agents.pace import Pace
 from protocol.agents.served import Publisher
 from protocol.chain.market import TaskView
 from protocol.dispute.moves import PositionMove, PostFold, PostSegment, PostTrace
@@ -27,6 +28,7 @@ class Run:
     prover: Prover
     publisher: Publisher
     checkpoints: CheckpointFolder
+    pace: Pace
 
 
 @dataclass(frozen=True)

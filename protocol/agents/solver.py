@@ -25,6 +25,7 @@ from protocol.agents.conduct import HONEST, Conduct
 from protocol.agents.duties import NO_DEADLINE, Due, Duty, claim_duty, solver_duty
 from protocol.agents.journal import Journal, SecondRootError
 from protocol.agents.moves import Moves
+from protocol.agents.pace import Pace
 from protocol.agents.runs import Run, new_root, submission
 from protocol.agents.sender import AlreadyPending, Sender
 from protocol.agents.served import Publisher
@@ -75,6 +76,8 @@ class Solver:
         progress: called after each training step.
         executor: computes the nodes.
         rate: what this machine does in a second; tasks that allow it too little time are refused.
+        risks_subnormals: bid also on tasks whose disputes it could not answer in time if all
+            numbers became subnormal.
         source: of a task: where it is fetched from; by default the store.
         stop: asked after each training step; True: the state is saved and ``tick`` returns.
         at_once: most tasks that it bids on or trains at a time; None: any number. A machine that
@@ -98,6 +101,8 @@ class Solver:
         slice_seconds: float = SLICE_SECONDS,
         source: Source | None = None,
         at_once: int | None = None,
+        *,
+        risks_subnormals: bool = False,
     ) -> None:
         self._reader = reader
         self._sender = sender
@@ -110,6 +115,7 @@ class Solver:
         self._progress = progress
         self._executor = executor or Executor()
         self._rate = rate or Rate()
+        self._risks_subnormals = risks_subnormals
         self._stop = stop
         self._at_once = at_once
         self._bids = Bids(reader, sender, journal)
@@ -118,6 +124,7 @@ class Solver:
         self._moves = Moves()
         self._runs: dict[bytes, Run] = {}
         self._appraised: set[bytes] = set()  # tasks that it can do and defend
+        self._indefensible: set[bytes] = set()  # trained, and too slow to be claimed
         self._submissions: dict[bytes, tuple[TaskView, tuple[Any, ...]]] = {}
         self._looked_at: dict[bytes, int] = {}  # dispute: the deadline that it was looked at for
         self._long: list[Due] = []
@@ -190,6 +197,7 @@ class Solver:
         for task_id in [t for t in self._runs if t not in staked]:
             self._runs.pop(task_id).checkpoints.close()
             self._submissions.pop(task_id, None)
+            self._indefensible.discard(task_id)
         self._appraised.intersection_update(book.open_tasks)
         claims = book.claims_of.get(self.account, ())
         disputes = {d for c in claims for d in book.disputes_on.get(c, ())}
@@ -208,7 +216,10 @@ class Solver:
                 Replay(task, checkpoints, self._executor, self._conduct.hooks)
             )
             publisher = Publisher(self._store, execution)
-            self._runs[task_id] = Run(task, folder, Prover(execution), publisher, checkpoints)
+            pace = Pace(
+                self._journal, task_id, task, checkpoints, self._executor, self._conduct.hooks
+            )
+            self._runs[task_id] = Run(task, folder, Prover(execution), publisher, checkpoints, pace)
         return self._runs[task_id]
 
     # ------------------------------------------------------------------ tasks
@@ -273,7 +284,13 @@ class Solver:
                 "or its connection failed, and would cost another stake"
             )
         task = fetch_task(self._source(task_id), terms, self._folder / task_id.hex() / "task")
-        require_enough_time(task.program, task.manifest.state, terms, self._rate)
+        require_enough_time(
+            task.program,
+            task.manifest.state,
+            terms,
+            self._rate,
+            risks_subnormals=self._risks_subnormals,
+        )
 
     def _train(self, task_id: bytes, view: TaskView) -> bool:
         """On towards the next checkpoint, with a report; the submission after the last one."""
@@ -283,12 +300,34 @@ class Solver:
         if done < segments:
             trainer = Trainer(run.task, run.folder, self._executor, self._conduct.hooks)
             until = run.task.checkpoint_step(done + 1)
-            if trainer.run(until, self._progress, self._pause()).stopped is not None:
+            stopped = trainer.run(until, partial(self._see, run), self._pause()).stopped
+            run.pace.keep()
+            if stopped is not None:
                 return True
         if done + 1 < segments:
             self._report(task_id, run, view)
-        else:
-            self._submit(task_id, run, view)
+            return True
+        return self._claim(task_id, run, view)
+
+    def _see(self, run: Run, progress: Progress) -> None:
+        run.pace.saw(progress)
+        if self._progress is not None:
+            self._progress(progress)
+
+    def _claim(self, task_id: bytes, run: Run, view: TaskView) -> bool:
+        """Submit, unless a dispute would be lost by its clocks; whether anything was done."""
+        if task_id in self._indefensible:
+            return False
+        terms, _ = self._reader.book.tasks[task_id]
+        defence = run.pace.defence(terms, self._rate, self._pause())
+        if defence is None:
+            return True
+        if defence.unmet:
+            self._indefensible.add(task_id)
+            why = defence.refusal(view.required_stake, view.run_end)
+            log.error("task 0x%s: %s", task_id.hex(), why)
+            return True
+        self._submit(task_id, run, view)
         return True
 
     def _pause(self) -> Callable[[], bool]:

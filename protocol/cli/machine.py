@@ -34,6 +34,7 @@ def machine_findings() -> Iterator[Finding]:
     yield from examine(Area.MACHINE, "python", _python)
     yield from examine(Area.MACHINE, "hashing", _hashing)
     yield from examine(Area.MACHINE, "bits", _bits)
+    yield from examine(Area.MACHINE, "subnormal numbers", _subnormals)
     yield from examine(Area.MACHINE, "clock", _clock)
 
 
@@ -143,6 +144,28 @@ def _bits() -> Finding:
                     "run no agent on this machine: it would be convicted, or accuse the innocent",
                 )
     return ok(Area.MACHINE, "bits", f"{', '.join(sets)} agree with the reference")
+
+
+def _subnormals() -> Finding:
+    """How much slower the machine computes when results are subnormal; the bits are the same."""
+    from protocol.agents.appraisal import SUBNORMAL_WORK
+    from protocol.kernels import Executor
+    from protocol.kernels.probe import measure_subnormals
+
+    speed = measure_subnormals(Executor())
+    text = (
+        f"they make this machine {speed.slowdown:.3g} times slower, to {speed.work:.2g} float "
+        "instructions a second: a solver refuses tasks whose disputes allow too little time for "
+        "that (docs/operate/solver.md, section 6)"
+    )
+    if speed.work < SUBNORMAL_WORK:
+        return warn(
+            Area.MACHINE,
+            "subnormal numbers",
+            f"{text}; requesters reckon with {SUBNORMAL_WORK:.2g}",
+            "expect to refuse tasks, or solve on a machine with more threads or wider vectors",
+        )
+    return ok(Area.MACHINE, "subnormal numbers", text)
 
 
 def _clock() -> Finding | None:

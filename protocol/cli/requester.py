@@ -53,6 +53,7 @@ def post(
     as_json: JsonOption = False,
 ) -> None:
     """Publish a task folder's files into the store, and post the task. Prints its id."""
+    from protocol.agents.appraisal import warnings_for
     from protocol.agents.bundle import publish_task
     from protocol.agents.process.runtime import Runtime
     from protocol.agents.requester import terms_of
@@ -74,6 +75,8 @@ def post(
     offer = offers.read_offer(folder, overrides)
     task = Task.load(folder)
     terms = terms_of(task, offer)
+    for warning in warnings_for(task.program, task.manifest.state, terms):
+        say(f"warning: {warning}; see {PAGE}, section 2")
     with Runtime(flags.operator(store=store), "requester", exclusive=False) as runtime:
         value = _quote(runtime, task, terms)
         same = _find_open(runtime, terms)

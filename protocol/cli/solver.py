@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from protocol.chain.market import Terms
     from protocol.kernels.devices import AnyExecutor
     from protocol.training.stop import StopSignal
+
+log = logging.getLogger(__name__)
 
 app = typer.Typer(help="Train other people's tasks for money.", no_args_is_help=True)
 RUNS = "runs"
@@ -64,6 +67,14 @@ AtOnceOption = Annotated[
         min=1,
     ),
 ]
+RiskOption = Annotated[
+    bool,
+    typer.Option(
+        "--risk-subnormals",
+        help="Bid also on tasks whose disputes this machine could not answer in time if all "
+        "numbers became subnormal: that would cost the stake.",
+    ),
+]
 
 
 @app.command("run")
@@ -75,13 +86,21 @@ def run(
     at_once: AtOnceOption = 1,
     threads: ThreadsOption = None,
     device: DeviceOption = DeviceChoice.CPU,
+    risk_subnormals: RiskOption = False,
 ) -> None:
     """Bid, train, report, submit, serve and defend, until it is stopped.
 
     A first Ctrl-C (or SIGTERM) finishes the training step and saves it; a second stops at once.
     Killed at any point, it goes on where it was when it is started again with the same --home.
     """
-    run_solver(flags, pricing(price, price_share), at_once=at_once, threads=threads, device=device)
+    run_solver(
+        flags,
+        pricing(price, price_share),
+        at_once=at_once,
+        threads=threads,
+        device=device,
+        risks_subnormals=risk_subnormals,
+    )
 
 
 def pricing(price: int | None, share: float) -> Callable[[Terms], int | None]:
@@ -99,6 +118,7 @@ def run_solver(
     at_once: int | None = None,
     threads: int | None = None,
     device: DeviceChoice = DeviceChoice.CPU,
+    risks_subnormals: bool = False,
     conduct: Callable[[], Conduct] | None = None,
 ) -> None:
     """Run a solver as this process. ``conduct``: how it behaves; only tests pass another."""
@@ -106,7 +126,7 @@ def run_solver(
 
     # Before anything is announced or sent: there may be no such device.
     executor = executor_on(device, threads)
-    make = partial(_make_solver, price, at_once, executor, conduct)
+    make = partial(_make_solver, price, at_once, executor, risks_subnormals, conduct)
     run_agent("solver", flags, make, [RUNS])
 
 
@@ -114,14 +134,25 @@ def _make_solver(
     price: Callable[[Terms], int | None],
     at_once: int | None,
     executor: AnyExecutor,
+    risks_subnormals: bool,
     conduct: Callable[[], Conduct] | None,
     runtime: Runtime,
     stop: StopSignal,
     telemetry: Telemetry,
 ) -> Solver:
+    from protocol.agents.appraisal import Rate
     from protocol.agents.conduct import HONEST
     from protocol.agents.solver import Solver
+    from protocol.kernels.probe import measure_subnormals
 
+    speed = measure_subnormals(executor)
+    log.info(
+        "subnormal numbers make this machine %.3g times slower, to %.2g float instructions a "
+        "second; tasks whose disputes allow too little time for that are %s",
+        speed.slowdown,
+        speed.work,
+        "risked" if risks_subnormals else "refused",
+    )
     return Solver(
         runtime.reader,
         runtime.sender,
@@ -132,7 +163,9 @@ def _make_solver(
         HONEST if conduct is None else conduct(),
         progress=telemetry.stepped,
         executor=executor,
+        rate=Rate(subnormal_work=speed.work),
         stop=stop,
         source=runtime.store_of,
         at_once=at_once,
+        risks_subnormals=risks_subnormals,
     )
