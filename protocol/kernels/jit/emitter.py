@@ -50,14 +50,20 @@ def constant(kind: str, value: int) -> Val:
         number = struct.unpack("<f", struct.pack("<I", value & 0xFFFFFFFF))[0]
         bits = struct.unpack("<Q", struct.pack("<d", number))[0]
         return Val(f"0x{bits:016X}", "f", const=value & 0xFFFFFFFF)
-    if kind == "i":
-        value = (value & 0xFFFFFFFF) - ((value & 0x80000000) << 1)
+    value = _wrapped(kind, value)
     return Val(str(value), kind, const=value)
+
+
+def _wrapped(kind: str, value: int) -> int:
+    """The value modulo 2^32 or 2^64, as LLVM wants it written; addresses wrap harmlessly."""
+    bits = {"i": 32, "l": 64}.get(kind, 64)
+    sign = 1 << (bits - 1)
+    return ((value + sign) & ((1 << bits) - 1)) - sign
 
 
 def lane_numbers(kind: str, lanes: int, stride: int = 1) -> Val:
     """The vector 0, stride, 2 stride, ..."""
-    items = ", ".join(f"{NAMES[kind]} {lane * stride}" for lane in range(lanes))
+    items = ", ".join(f"{NAMES[kind]} {_wrapped(kind, lane * stride)}" for lane in range(lanes))
     return Val(f"<{items}>", kind, lanes)
 
 

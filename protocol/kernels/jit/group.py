@@ -115,6 +115,8 @@ def _may_join(region: Region, members: Sequence[int], node: Node) -> bool:
     nodes = [region.nodes[member] for member in members]
     if node.numel != nodes[0].numel:
         return False
+    if not node.domain and node.numel == region.units:
+        return True  # a flat region is one loop or none
     if sum(len(n.instructions) for n in (*nodes, node)) > MOST_INSTRUCTIONS:
         return False
     if not node.domain:

@@ -170,7 +170,7 @@ class GroupCode:
                 value = flat if step == 1 else e.binary("udiv", "i", flat, constant("i", step))
                 found.append(e.binary("urem", "i", value, constant("i", dim)) if i else value)
             zeros = (constant("l", 0),) * len(found)
-            return Chunk(lanes, zeros, None, mask, tuple(found), p, self.steps)
+            return Chunk(lanes, zeros, None, mask, tuple(found), p, self.steps, self.group.dims)
 
         with e.loop(first, middle, lanes) as loop:
             visit(self, [at(loop.index, None)])

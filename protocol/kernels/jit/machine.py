@@ -10,9 +10,6 @@ import functools
 from dataclasses import dataclass
 from typing import Any, Final
 
-import llvmlite
-from llvmlite import binding as llvm
-
 from protocol.kernels.jit.errors import Unsupported
 from protocol.kernels.jit.function import NAME
 
@@ -57,13 +54,20 @@ def machine_of(isa: str) -> Machine:
 
 def version() -> str:
     """What the bytes of compiled code depend on besides the text."""
+    import llvmlite
+
+    llvm = _llvm()
     return f"llvmlite {llvmlite.__version__}, LLVM {llvm.llvm_version_info}"
 
 
 @functools.cache
-def _initialise() -> None:
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
+def _llvm() -> Any:
+    """LLVM, loaded at its first use: that takes a tenth of a second."""
+    from llvmlite import binding
+
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    return binding
 
 
 @functools.cache
@@ -88,7 +92,7 @@ def _optimised(ir: str, isa: str) -> Any:
     What LLVM's usual passes would do (hoist, vectorise, unroll) the text does itself, in a tenth of
     their time; code generation has its own.
     """
-    target = target_machine(isa)
+    llvm, target = _llvm(), target_machine(isa)
     module = llvm.parse_assembly(ir, llvm.create_context())
     module.triple = machine_of(isa).triple
     module.data_layout = str(target.target_data)
@@ -109,7 +113,7 @@ class Linked:
     """
 
     def __init__(self, code: bytes, isa: str) -> None:
-        machine = machine_of(isa)
+        llvm, machine = _llvm(), machine_of(isa)
         if machine.triple.split("-")[0] != llvm.get_process_triple().split("-")[0]:
             raise Unsupported(f"code for {isa} cannot run on {llvm.get_process_triple()}")
         empty = llvm.parse_assembly("", llvm.create_context())
@@ -122,9 +126,8 @@ class Linked:
 
 
 def _new_target(isa: str, jit: bool) -> Any:
-    _initialise()
     machine = machine_of(isa)
-    target = llvm.Target.from_triple(machine.triple)
+    target = _llvm().Target.from_triple(machine.triple)
     # Position independent, because an object may be linked far from anything.
     return target.create_target_machine(
         cpu=machine.cpu,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from protocol.kernels.jit.emitter import NAMES, Emitter, Val, constant, lane_numbers, type_of
+from protocol.kernels.jit.errors import Unsupported
 from protocol.kernels.jit.lanes import as_float, as_word, canonical
 from protocol.kernels.jit.space import Access, Check, Linear
 from protocol.program.isa import DType
@@ -66,8 +67,8 @@ class Chunk:
         variables: of the space, then of the domain, as i64.
         vector: number of the variable that grows by one per lane, or None.
         scattered: in place of ``vector``, the first variables as i32 vectors; ``variables`` then
-            holds zeros for them, ``position`` the first lane's element, and ``steps`` the elements
-            per step of each.
+            holds zeros for them, ``position`` the first lane's element, ``steps`` the elements per
+            step of each, and ``extents`` their sizes.
         mask: the lanes that exist, None for all.
     """
 
@@ -78,9 +79,14 @@ class Chunk:
     scattered: tuple[Val, ...] = ()
     position: Val | None = None
     steps: tuple[int, ...] = ()
+    extents: tuple[int, ...] = ()
 
     def number(self, e: Emitter, function: Linear) -> Number:
-        """The value of a linear function in each lane."""
+        """The value of a linear function in each lane.
+
+        Raises:
+            Unsupported: scattered lanes lie too far apart.
+        """
         variables = zip(function.coefs, self.variables, strict=True)
         terms = [(v, c) for c, v in variables if c and v.const != 0]
         stride = 0 if self.vector is None or self.lanes == 1 else function.coefs[self.vector]
@@ -93,6 +99,9 @@ class Chunk:
                 stride = factor
                 terms += [(self.position, factor)] if factor else []
             else:
+                reach = sum(abs(c) * (n - 1) for c, n in zip(outer, self.extents, strict=True))
+                if reach >= 1 << 31:
+                    raise Unsupported(f"lanes {reach} elements apart, more than an i32 holds")
                 for c, value in zip(outer, self.scattered, strict=True):
                     if c:
                         part = e.binary("mul", "i", value, constant("i", c)) if c != 1 else value

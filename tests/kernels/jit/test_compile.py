@@ -212,3 +212,23 @@ def test_compile_equal_kinds_share_their_code(isa: str) -> None:
     assert first.linked is second.linked
     assert first.scratch_bytes == 0
     assert compile_region(regions.softmax(8, 33), isa).scratch_bytes > 0
+
+
+@pytest.mark.parametrize("columns", [3, 40])
+def test_compile_far_constants_and_steep_coefficients_equal_the_reference(
+    isa: str, columns: int
+) -> None:
+    steep = (1 << 31) - 1
+    b = FoldBuilder(DType.F32, (11, columns))
+    far = b.out(1) * steep + b.out(0) * -steep + 5 * steep  # in bounds where r - c is 5
+    near = b.out(0) * steep + -(2 * steep)
+    x = tensor(0, DType.F32, 40)
+    one = b.load(x, [far.axis(2, 13)], fill=0x3F800000)
+    two = b.load(x, [(near // steep).axis(3, 7), b.out(1).axis(columns, 0)], fill=0x40000000)
+    node = b.finish(b.add(b.mul(one, b.f32(3.0)), two))
+    case = Case(node, [np.arange(40, dtype=np.float32)])
+    if columns < 8:
+        with pytest.raises(Unsupported, match="apart"):
+            run_single(case, isa, [])
+    else:
+        assert run_single(case, isa, []) == evaluate_node(node, case.elements())
