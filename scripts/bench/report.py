@@ -103,8 +103,8 @@ def _commitments(rows: Sequence[dict[str, Any]]) -> str:
     ]
     note = (
         f"\n\nA checkpoint every {INTERVAL} steps, as in the task of the demo. *with the file*: "
-        "hashed, and the state written and flushed to disk. The bar is about hashing alone, and about "
-        f"the {COMMITTED}: a task of shorter steps has more of them between checkpoints."
+        "hashed, and the state written and flushed to disk. The bar is about hashing alone, and "
+        f"about the {COMMITTED}: a task of shorter steps has more of them between checkpoints."
     )
     return _table(head, lines) + note if lines else ""
 
