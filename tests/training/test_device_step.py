@@ -122,6 +122,24 @@ def test_replay_on_the_device_has_the_same_leaves(executor) -> None:
     assert there.fold_leaves(5, 3, 1) == here.fold_leaves(5, 3, 1)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["gpt", "resnet", "digits"])
+def test_trace_of_captured_networks_equals_the_cpus(executor, network) -> None:
+    from scripts.bench import training
+    from scripts.bench.ours import capture
+
+    captured = capture(getattr(training, network)(True))
+    state, data = ([array for _, array in part] for part in (captured.state, captured.data))
+    cpu = StepRunner(captured.program, Executor(1))
+    device = CudaStepRunner(captured.program, executor)
+    here = there = state
+    for step in range(2):
+        expected, here = cpu.trace(step, here, data)
+        roots, there = device.trace(step, there, data)
+        assert roots == expected
+        assert roots_of(there) == roots_of(here)
+
+
 def test_runner_for_follows_the_executor(executor) -> None:
     assert type(runner_for(TASK.program, executor)) is CudaStepRunner
     assert type(runner_for(TASK.program, Executor(1))) is StepRunner

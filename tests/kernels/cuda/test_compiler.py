@@ -19,20 +19,25 @@ from protocol.kernels.cuda.source import (
 )
 from protocol.program.isa import Op
 from tests.kernels.cuda.cases import NODES, all_kernels, opcode, random_cases
+from tests.kernels.equality.cases import FAMILIES, make_case
 
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90")
 
 
 def kernels_of_all_kinds(scale: int) -> list[KernelSource]:
-    """Kernels of the named nodes, of every opcode and of random nodes."""
-    nodes = [*NODES.values(), *(opcode(op).node for op in Op)]
-    nodes += [case.node for case in random_cases(60)[: scale * 5]]
+    """Kernels of the named nodes; with a scale, also of every opcode and of random nodes."""
+    nodes = list(NODES.values())
+    if scale:
+        nodes += [opcode(op).node for op in Op]
+    nodes += [make_case(family, seed, 40).case.node for family in FAMILIES for seed in range(scale)]
+    nodes += [case.node for case in random_cases(40)[: scale * 20]]
     return [kernel for node in nodes for kernel in all_kernels(node)]
 
 
+@pytest.mark.parametrize("scale", [0, pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_compile_source_kernels_of_all_kinds_pass_the_check(architecture) -> None:
-    kernels = kernels_of_all_kinds(6)
+def test_compile_source_kernels_of_all_kinds_pass_the_check(architecture, scale) -> None:
+    kernels = kernels_of_all_kinds(scale)
     source = translation_unit(kernels)
     compiled = compile_source(source, architecture)
     check_ptx(compiled.ptx, {kernel.name for kernel in kernels if kernel.fused})
@@ -83,7 +88,7 @@ def test_compile_source_without_the_package_is_told_in_four_parts(monkeypatch) -
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc on this machine")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_nvcc_kernels_of_all_kinds_pass_the_check(tmp_path, architecture) -> None:
-    kernels = kernels_of_all_kinds(60)
+    kernels = kernels_of_all_kinds(10)
     unit = tmp_path / "unit.cu"
     unit.write_text(translation_unit(kernels))
     flags = [option for option in OPTIONS if not option.startswith("--std")]

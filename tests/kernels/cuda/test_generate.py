@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from protocol.kernels.cuda.executor import CudaExecutor
 from protocol.kernels.cuda.fold import plain_kernel
 from protocol.kernels.cuda.generate import kernel_of
 from protocol.kernels.cuda.product import Tile, product_kernel
@@ -20,9 +19,11 @@ from protocol.program.isa import Op
 from tests.kernels import shapes
 from tests.kernels.cuda.cases import NODES, all_kernels, named_case, opcode, random_cases
 from tests.kernels.cuda.shim.host import HostDevice, HostShimExecutor
+from tests.kernels.equality.cases import FAMILIES, SHAPELESS, check, make_case
 from tests.kernels.nodes import Case, words_of
 
-SCALE = 60
+ALL = [*FAMILIES, *SHAPELESS]
+SCALE = 40
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["in order", "reversed"])
@@ -67,6 +68,21 @@ def test_kernel_every_one_of_random_nodes_equals_reference() -> None:
     assert min(ran["scatter"], ran["ops.cuh"], ran["product.cuh"]) >= 10, ran
 
 
+@pytest.mark.parametrize(
+    ("seeds", "most"),
+    [
+        (range(2), 40),
+        pytest.param(range(100, 130), 40, marks=pytest.mark.slow),
+        pytest.param(range(200, 206), 130, marks=pytest.mark.slow),
+    ],
+)
+def test_kernel_families_that_lowering_makes_equals_reference(seeds, most) -> None:
+    cases = [make_case(family, seed, most) for family in ALL for seed in seeds]
+    executor = HostShimExecutor((named.case.node for named in cases), reversed_order=True)
+    for named in cases:
+        check(named, terms=400, runs={"cuda on the host": executor.run})
+
+
 def test_kernel_every_opcode_on_special_words_equals_reference() -> None:
     cases = [opcode(op) for op in Op]
     executor = HostShimExecutor(case.node for case in cases)
@@ -109,6 +125,24 @@ def test_x01_term_of_zero_is_not_skipped(executor) -> None:
     assert (out[0, 0], out[0, 1], out[1, 1]) == (0, 0x7FC00000, 0x7FC00000)
 
 
+def test_product_kernel_terms_are_not_padded(executor) -> None:
+    # One more term of zeros, fma(+0, +0, -0), would make +0 of an accumulator that is -0.
+    node = replace(NODES["product"], init=0x80000000)
+    left, right = np.full((13, 45), -0.0, "<f4"), np.ones((45, 37), "<f4")
+    assert (executor.run(node, [left, right]).view("<u4") == 0x80000000).all()
+
+
+@pytest.mark.parametrize("divisor", [(1 << 31) - 1, (1 << 31) - 3, 3])
+def test_plain_kernel_negative_coordinates_with_large_divisors_equals_reference(divisor) -> None:
+    # As unsigned words, -2 is twice 2^31 - 1: its quotient would seem to be in bounds.
+    b = shapes.FoldBuilder(shapes.DType.F32, (12,))
+    coordinate = (b.out(0) + -8) // divisor
+    x = b.load(shapes.tensor(0, shapes.DType.F32, 4), [coordinate.axis(4, 1)], fill=0x40400000)
+    case = Case(b.finish(x), [np.arange(1, 5, dtype="<f4")])
+    got = HostShimExecutor().run(case.node, case.operands)
+    assert words_of(got) == evaluate_node(case.node, case.elements())
+
+
 def test_kernel_of_each_pattern_is_the_special_one() -> None:
     def kinds(name: str) -> tuple[bool, bool, bool]:
         kernel = kernel_of(NODES[name])
@@ -142,10 +176,10 @@ def test_plain_kernel_of_contiguous_tensors_divides_no_coordinate() -> None:
 
 
 def test_executor_scratch_of_one_node_serves_the_next() -> None:
-    executor = CudaExecutor(HostDevice(), Executor(1))
-    for columns in (20, 30, 5):
-        node = shapes.scatter_columns(6, columns, 50)
-        generator = np.random.default_rng(columns)
+    nodes = [shapes.scatter_columns(6, columns, 50) for columns in (20, 30, 5)]
+    executor = HostShimExecutor(nodes).cuda
+    for seed, node in enumerate(nodes):
+        generator = np.random.default_rng(seed)
         operands = [generator.integers(0, 30, o.shape, dtype=np.uint8) for o in node.operands]
         got = executor.run(node, [torch.from_numpy(operand) for operand in operands])
         expected = Executor(1).run(node, operands)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from protocol.kernels.cuda.executor import CudaExecutor
 from protocol.kernels.cuda.hashing import TensorHasher
@@ -13,8 +17,10 @@ from protocol.kernels.reference.evaluator import evaluate_node
 from protocol.merkle import tensor_roots
 from protocol.program.canonical import encode_node
 from protocol.program.isa import Op
+from protocol.program.node import Node
 from tests.kernels import shapes
 from tests.kernels.cuda.cases import NODES, named_case, opcode, random_cases
+from tests.kernels.equality.cases import FAMILIES, SHAPELESS, check, make_case
 from tests.kernels.nodes import Case, words_of
 
 pytestmark = pytest.mark.needs_gpu
@@ -43,6 +49,16 @@ def test_gpu_random_nodes_equals_reference(executor) -> None:
     executor.prepare((encode_node(case.node), case.node) for case in cases)
     for case in cases:
         assert run(executor, case) == evaluate_node(case.node, case.elements())
+
+
+def test_gpu_families_that_lowering_makes_equals_reference(executor) -> None:
+    def on_gpu(node: Node, operands: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        tensors = [torch.from_numpy(np.array(o)).to(executor.torch_device) for o in operands]
+        return executor.run(node, tensors).cpu().numpy()
+
+    for family in [*FAMILIES, *SHAPELESS]:
+        for seed in range(40):
+            check(make_case(family, seed, 130), terms=400, runs={"gpu": on_gpu})
 
 
 def test_gpu_every_opcode_on_special_words_equals_reference(executor) -> None:

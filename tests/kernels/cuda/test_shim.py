@@ -22,25 +22,32 @@ reverse(u32* out, const u32* in) {
 """
 
 
-def run_reverse(barrier: str, reversed_order: bool) -> bool:
-    """Whether the kernel turns each line of 256 words round."""
-    device = HostDevice(reversed_order)
+def reverse_with(barrier: str) -> HostDevice:
+    """A device that knows the kernel, with this barrier."""
+    device = HostDevice()
     device.load([read_source("ops.cuh") + REVERSE.replace("BARRIER", barrier)], ())
+    return device
+
+
+def turns_lines(device: HostDevice) -> bool:
+    """Whether the kernel turns each line of 256 words round."""
     words = np.arange(512, dtype=np.uint32)
     out = np.zeros(512, np.uint32)
     device.launch("reverse", 2, [out.ctypes.data, words.ctypes.data])
     return bool((out.reshape(2, 256) == words.reshape(2, 256)[:, ::-1]).all())
 
 
-@pytest.mark.parametrize("reversed_order", [False, True])
-def test_shim_barrier_orders_shared_memory(reversed_order) -> None:
-    assert run_reverse("__syncthreads();", reversed_order)
-    assert not run_reverse("", reversed_order)
+def test_shim_barrier_orders_shared_memory() -> None:
+    right, wrong = reverse_with("__syncthreads();"), reverse_with("")
+    for reversed_order in (False, True):
+        right.reversed_order = wrong.reversed_order = reversed_order
+        assert turns_lines(right)
+        assert not turns_lines(wrong)
 
 
 def test_shim_barrier_for_some_threads_only_is_reported() -> None:
     with pytest.raises(RuntimeError, match="reached by some threads"):
-        run_reverse("if (threadIdx.x < 100u) __syncthreads();", False)
+        turns_lines(reverse_with("if (threadIdx.x < 100u) __syncthreads();"))
 
 
 def test_shim_flags_allow_no_contraction() -> None:

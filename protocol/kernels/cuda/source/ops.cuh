@@ -1,8 +1,8 @@
 // The scalar instructions of docs/PROTOCOL.md, section 1, one function each.
 //
-// No order of additions is chosen here: a function rounds once. Every sum and product is an intrinsic
-// that the compiler may neither fuse nor flush. A NaN keeps whatever payload the device gives it until
-// somebody can see the bits: `op_f2b` and the stores make it canonical.
+// No order of additions is chosen here: a function rounds once. Every sum and product is an
+// intrinsic that the compiler may neither fuse nor flush. A NaN keeps whatever payload the device
+// gives it until somebody can see the bits: `op_f2b` and the stores make it canonical.
 typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long i64;
@@ -10,6 +10,8 @@ typedef unsigned char u8;
 
 #define PINPOINT_OP __device__ __forceinline__
 #define PINPOINT_NAN 0x7fc00000u
+
+// clang-format off: a table of one-liners
 
 PINPOINT_OP bool is_nan(float a) { return !(a == a); }
 PINPOINT_OP float op_b2f(u32 a) { return __uint_as_float(a); }

@@ -1,9 +1,9 @@
 // A matrix product: out[i][j] = fma(a[i][k], b[k][j], out[i][j]) for k in increasing order.
 //
-// Order of additions: one accumulator in a register of one thread sees its k in order, from the first
-// to the last. Blocks of kDepth terms are staged through shared memory, the next while this one is
-// used. Rows and columns beyond the matrix are computed and thrown away; k is never padded, and an
-// element out of bounds takes part with its fill like any other.
+// Order of additions: one accumulator in a register of one thread sees its k in order, from the
+// first to the last. Blocks of kDepth terms are staged through shared memory, the next while this
+// one is used. Rows and columns beyond the matrix are computed and thrown away; k is never padded,
+// and an element out of bounds takes part with its fill like any other.
 //
 // V gives the sizes (rows, columns, depth, batches), the tile, the two views as functions of
 // (batch, row or column, k), and the place of an output element.

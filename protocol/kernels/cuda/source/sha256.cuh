@@ -15,8 +15,12 @@ __constant__ u32 kRound[64] = {
 
 constexpr u32 kChunk = 1024u;
 
-PINPOINT_OP u32 rotate(u32 x, u32 n) { return __funnelshift_r(x, x, n); }
-PINPOINT_OP u32 swap_bytes(u32 x) { return __byte_perm(x, 0u, 0x0123u); }
+PINPOINT_OP u32 rotate(u32 x, u32 n) {
+  return __funnelshift_r(x, x, n);
+}
+PINPOINT_OP u32 swap_bytes(u32 x) {
+  return __byte_perm(x, 0u, 0x0123u);
+}
 
 PINPOINT_OP void start(u32* h) {
   h[0] = 0x6a09e667u, h[1] = 0xbb67ae85u, h[2] = 0x3c6ef372u, h[3] = 0xa54ff53au;
@@ -62,7 +66,7 @@ PINPOINT_OP u32 leaf_word(const u8* chunk, u32 length, u32 j, bool aligned) {
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-leaf_hashes(const u8* __restrict__ data, u64 bytes, u32* __restrict__ hashes) {
+    leaf_hashes(const u8* __restrict__ data, u64 bytes, u32* __restrict__ hashes) {
   const u64 chunk = (u64)blockIdx.x * 256u + threadIdx.x;
   if (chunk * kChunk >= bytes) return;
   const u64 rest = bytes - chunk * kChunk;
@@ -85,7 +89,7 @@ leaf_hashes(const u8* __restrict__ data, u64 bytes, u32* __restrict__ hashes) {
 
 // The level above `count` nodes: neighbours in pairs; a node without a sibling moves up unchanged.
 extern "C" __global__ void __launch_bounds__(256)
-parent_hashes(const u32* __restrict__ below, u64 count, u32* __restrict__ above) {
+    parent_hashes(const u32* __restrict__ below, u64 count, u32* __restrict__ above) {
   const u64 node = (u64)blockIdx.x * 256u + threadIdx.x;
   if (2u * node >= count) return;
   const u32* pair = below + 16u * node;

@@ -1,9 +1,9 @@
-// Runs .cu source on the CPU: g++ -x c++ -include cuda_shim.h -ffp-contract=off -fno-strict-aliasing.
+// Runs .cu source on the CPU, with g++ -x c++ -include cuda_shim.h and the flags of host.py.
 //
-// A block's threads are fibers on one system thread: __syncthreads() is a switch to the next fiber, and
-// every fiber reaches a barrier before any goes on. Blocks run one after the other. With `reversed`
-// set, fibers run from the last to the first: a kernel without a barrier that it needs then computes
-// something else. A barrier that only some threads of a block reach is reported.
+// A block's threads are fibers on one system thread: __syncthreads() is a switch to the next fiber,
+// and every fiber reaches a barrier before any goes on. Blocks run one after the other. With
+// `reversed` set, fibers run from the last to the first: a kernel without a barrier that it needs
+// then computes something else. A barrier that only some threads of a block reach is reported.
 #pragma once
 
 #include <ucontext.h>
@@ -32,6 +32,7 @@ struct float4 {
 
 inline Dim3 threadIdx, blockIdx, blockDim, gridDim;
 
+// clang-format off: a table of one-liners
 // The rounding intrinsics: one correctly rounded operation each. No contraction: see the flags.
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fsub_rn(float a, float b) { return a - b; }
@@ -41,6 +42,7 @@ inline float __fsqrt_rn(float a) { return std::sqrt(a); }
 inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 inline float __int2float_rn(int a) { return static_cast<float>(a); }
 inline int __float2int_rz(float a) { return static_cast<int>(a); }
+// clang-format on
 inline unsigned __umulhi(unsigned a, unsigned b) {
   return static_cast<unsigned>(static_cast<uint64_t>(a) * b >> 32);
 }

@@ -35,7 +35,7 @@ class HostDevice:
 
     def __init__(self, reversed_order: bool = False) -> None:
         self.torch_device = torch.device("cpu")
-        self._reversed = reversed_order
+        self.reversed_order = reversed_order
         self._functions: dict[str, Any] = {}
         self._folder = tempfile.TemporaryDirectory()
         self._libraries = 0
@@ -59,7 +59,7 @@ class HostDevice:
     def launch(self, function: str, blocks: int, arguments: Sequence[int]) -> None:
         """Run a kernel. RuntimeError if only some threads of a block reached a barrier."""
         values = (ctypes.c_uint64 * len(arguments))(*arguments)
-        if not self._functions[function](blocks, THREADS, values, self._reversed):
+        if not self._functions[function](blocks, THREADS, values, self.reversed_order):
             raise RuntimeError(f"{function}: a barrier was reached by some threads of a block only")
 
 
