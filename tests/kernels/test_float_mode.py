@@ -7,6 +7,7 @@ trapping. Results have the right bits; afterwards the thread is in its own mode 
 from __future__ import annotations
 
 import multiprocessing
+import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -16,8 +17,11 @@ import pytest
 import torch
 
 from protocol.kernels import Executor, instruction_sets
+from protocol.kernels.jit.machine import compile_text
 from protocol.kernels.reference.evaluator import evaluate_node
 from protocol.merkle import _hash
+from protocol.training.step import StepRunner
+from tests.kernels import programs
 from tests.kernels.control_word import FLUSHING, MODES, UPWARD, changed, control_word
 from tests.kernels.equality.cases import make_case
 from tests.kernels.equality.executors import executors
@@ -139,6 +143,45 @@ def _hire_then_run(case: Case) -> list[list[int]]:
     with ThreadPoolExecutor(2) as pool:
         outs += pool.map(lambda _: executor.run(case.node, case.operands), range(2))
     return [words_of(out) for out in outs]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_whole_steps_in_a_thread_of_another_mode_give_the_right_states(mode) -> None:
+    for seed in range(4):
+        program = programs.random_program(seed)
+        words = programs.random_state(program, seed)
+        expected = [state.tolist() for state in programs.run_plainly(program, words)]
+        state = [
+            w.view(b.dtype.numpy).reshape(b.shape)
+            for w, b in zip(words, program.bindings, strict=True)
+        ]
+        for isa in instruction_sets():
+            runner = StepRunner(program, Executor(2, isa, grain=0))
+            runner.run(0, state, [])  # compiled before: LLVM is not asked to work in these modes
+            with changed(MODES[mode]) as word:
+                after = runner.run(0, state, [])
+                own = control_word()
+            assert own == word
+            assert [words_of(tensor) for tensor in after] == expected, (seed, isa)
+
+
+@pytest.mark.parametrize("isa", instruction_sets()[:-1])
+def test_compilation_in_another_mode_makes_the_same_code(isa) -> None:
+    # LLVM folds constants: their bits must not come from this thread's mode.
+    lines = ["define float @fold(float %x) {"]
+    for i, (op, left, right) in enumerate(
+        [("fmul", 2.0**-100, 2.0**-45), ("fdiv", 1.0, 3.0), ("fadd", 1.0, 2.0**-30)]
+    ):
+        left_word, right_word = (f"0x{struct.pack('>d', v).hex().upper()}" for v in (left, right))
+        lines.append(f"  %c{i} = {op} float {left_word}, {right_word}")
+        lines.append(f"  %y{i} = fadd float %c{i}, {f'%y{i - 1}' if i else '%x'}")
+    text = "\n".join([*lines, "  ret float %y2", "}"])
+    plain = compile_text(text, isa)
+    for mode in (FLUSHING, UPWARD):
+        with changed(mode) as word:
+            code = compile_text(text, isa)
+            assert control_word() == word
+        assert code == plain
 
 
 @pytest.mark.parametrize("mode", ["flushing", "upward"])
