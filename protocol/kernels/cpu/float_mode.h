@@ -1,6 +1,10 @@
 // The floating-point control word that the specification needs, for the life of the object: round
 // to nearest even, subnormals honoured, no traps. A library compiled with fast-math may have
 // switched flush-to-zero on for this thread; it gets its own setting back afterwards.
+//
+// The compiler does not know that arithmetic depends on the control word. So whoever holds one of
+// these computes nothing itself: it calls what computes through a pointer or a std::function, which
+// the compiler cannot move across the constructor or the destructor.
 #pragma once
 
 #include <cstdint>
