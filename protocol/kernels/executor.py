@@ -21,6 +21,8 @@ Tensor = NDArray[Any]
 
 GENERIC: Final = ("outputs", "terms")
 """Names of the C++ kernels that interpret a node's body: machine code takes their place."""
+COMPILED: Final = "code"
+"""Name of a kernel that is machine code made at run time."""
 
 JIT_VARIABLE: Final = "PINPOINT_JIT"
 _KEPT_KERNELS: Final = 8192  # a program has fewer; a process that sees many starts again

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from protocol.kernels.compiled import CompiledRegion, compile_or_none, region_work
 from protocol.kernels.cpu import _cpu
-from protocol.kernels.executor import GENERIC, Compiled, Executor
+from protocol.kernels.executor import COMPILED, GENERIC, Compiled, Executor
 from protocol.kernels.fusion import stages_of
 from protocol.kernels.memory import BufferPlan, plan_buffers
 from protocol.kernels.stages import Stage, make_stage
@@ -168,9 +168,10 @@ class Schedule:
 def _prepare(program: Program, executor: Executor) -> Iterator[_Ready]:
     """The stages with their kernels. A region that is not compiled becomes its nodes."""
     kernels = {id(node): executor.kernel(node) for node in program.nodes}
+    compilable = (*GENERIC, COMPILED)
 
     def is_compiled(node: Node) -> bool:
-        return executor.compiled is not Compiled.NOTHING and kernels[id(node)].name in GENERIC
+        return executor.compiled is not Compiled.NOTHING and kernels[id(node)].name in compilable
 
     for stage in stages_of(program, is_compiled):
         ready = _compile(stage, executor)

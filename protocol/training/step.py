@@ -64,8 +64,8 @@ class StepRunner:
             state: the tensors before the step; they are not changed, and may be returned.
             data: the data tensors.
             observe: called with each node's index and output, which it may read but not keep.
-            consume: the caller gives up ``state``, if an earlier step made it: its memory is used
-                again.
+            consume: the caller gives up the tensors of ``state`` that an earlier step made, in
+                other states too: their memory is used again.
         """
         if self._is_honest and observe is None:
             outputs = self._run_whole(state, data, consume)
