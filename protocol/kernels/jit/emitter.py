@@ -7,6 +7,7 @@ LLVM prove; equal instructions of a scope are written once.
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ def type_of(kind: str, lanes: int) -> str:
     return NAMES[kind] if lanes == 1 else f"<{lanes} x {NAMES[kind]}>"
 
 
+@functools.lru_cache(1 << 14)
 def constant(kind: str, value: int) -> Val:
     """An integer constant, or the f32 with this word."""
     if kind == "f":
