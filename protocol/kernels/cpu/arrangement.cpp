@@ -73,17 +73,20 @@ double copy_ratio(const Node& node, const Arrangement& product, int load, const 
          static_cast<double>(points_of(product.terms));
 }
 
-// The factor that a copy makes much smaller (an image, not its weights) goes to the right.
-void choose_sides(const Node& node, const Plan& plan, Arrangement& product) {
-  if (points_of(product.columns) < kFewColumns && points_of(product.rows) >= kFewColumns) {
-    swap_sides(product);
-  } else if (!plan.loads[product.left].checked_axes.empty() &&
-             points_of(product.rows) >= kFewColumns) {
-    const double left = copy_ratio(node, product, product.left, product.rows);
-    if (left < 0.5 && copy_ratio(node, product, product.right, product.columns) > 2 * left) {
-      swap_sides(product);
-    }
+// Would the rows make better lanes: long runs of the left factor's memory instead of short ones of
+// the output?
+bool has_better_rows(const Node& node, const Plan& plan, const Arrangement& product) {
+  if (product.rows.empty() || product.columns.empty()) return false;
+  if (points_of(product.columns) < kFewColumns) return points_of(product.rows) >= kFewColumns;
+  const Part& row = product.rows.back();
+  if (row.dim < kFewColumns) return false;
+  if (plan.loads[product.left].checked_axes.empty()) {
+    return product.columns.back().dim < kFewColumns &&
+           plan.loads[product.left].stride[row.coordinate] == 1;
   }
+  // A factor that a copy makes much smaller (an image, not its weights) goes to the right.
+  const double left = copy_ratio(node, product, product.left, product.rows);
+  return left < 0.5 && copy_ratio(node, product, product.right, product.columns) > 2 * left;
 }
 
 // The columns' coordinate that a copy shall join: the innermost one of the output if it is long
@@ -153,8 +156,8 @@ int64_t kept_of(const Load& load, Arrangement product, size_t part) {
   return kept;
 }
 
-// Cuts the columns into batches. False if even the smallest copy is too large.
-bool split_columns(const Node& node, Arrangement& product) {
+// Cuts the columns into batches.
+void split_columns(const Node& node, Arrangement& product) {
   const Load& load = node.loads[product.right];
   auto volume = [&] {
     return padded_volume(load, product.columns, product.terms, kLargestCopy);
@@ -167,7 +170,13 @@ bool split_columns(const Node& node, Arrangement& product) {
     product.batch.push_back({columns.coordinate, columns.dim / kept, kept});
     columns.dim = kept;
   }
-  return volume() < kLargestCopy;
+}
+
+// A copy may be so sparse or so large that it is better to look at each element's bounds.
+bool is_affordable(const Node& node, const Arrangement& product, int load, const Parts& lines) {
+  const int64_t volume = padded_volume(node.loads[load], lines, product.terms, kLargestCopy);
+  const int64_t used = points_of(lines) * points_of(product.terms);
+  return volume < kLargestCopy && volume / 4 <= std::max(used, kGoodCopy / 4);
 }
 
 }  // namespace
@@ -186,7 +195,7 @@ std::optional<Arrangement> arrange(const Node& node, const Plan& plan, const Til
     return std::nullopt;
   }
   sort_coordinates(node, plan, product);
-  choose_sides(node, plan, product);
+  if (has_better_rows(node, plan, product)) swap_sides(product);
   // Below this a tile would mostly compute padding.
   if (points_of(product.rows) < 2 || points_of(product.columns) < kFewColumns ||
       node.terms < kFewTerms) {
@@ -195,14 +204,13 @@ std::optional<Arrangement> arrange(const Node& node, const Plan& plan, const Til
   product.copies_left = !plan.loads[product.left].checked_axes.empty();
   product.copies_right = !plan.loads[product.right].checked_axes.empty() ||
                          is_worth_turning(node, plan, product, ops);
-  if (product.copies_left &&
-      padded_volume(node.loads[product.left], product.rows, product.terms, kLargestCopy) >=
-          kLargestCopy) {
-    return std::nullopt;
-  }
   if (product.copies_right) {
     choose_lane(node, product, ops);
-    if (!split_columns(node, product)) return std::nullopt;
+    split_columns(node, product);
+    if (!is_affordable(node, product, product.right, product.columns)) return std::nullopt;
+  }
+  if (product.copies_left && !is_affordable(node, product, product.left, product.rows)) {
+    return std::nullopt;
   }
   return product;
 }

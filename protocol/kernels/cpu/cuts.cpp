@@ -7,7 +7,7 @@
 namespace pinpoint {
 namespace {
 
-constexpr int64_t kMostResting = int64_t{1} << 18;  // sums of a job that rest in a buffer of its own
+constexpr int64_t kMostResting = int64_t{1} << 18;  // sums of a job that rest in its own buffer
 constexpr int64_t kFewPanels = 3;     // so few do not repay the packing of contiguous columns
 constexpr double kPackingWork = 8.0;  // of a column's word, in fused multiply-adds of a row
 constexpr int64_t kWorthMoreJobs = 256;  // rows and columns of a job that may be cut further
@@ -27,7 +27,7 @@ std::vector<Strip> cut(int64_t columns, const std::vector<int32_t>& runs, int la
   std::vector<Strip> strips;
   for (int64_t first = 0; first < columns;) {
     const int n = static_cast<int>(std::min<int64_t>({lanes, runs[first], columns - first}));
-    strips.push_back({first, n, false});
+    strips.push_back({first, n});
     first += n;
   }
   return strips;
@@ -48,8 +48,11 @@ Cuts choose_cuts(const Factor& left, const Factor& right,
   const int64_t columns = static_cast<int64_t>(right.lines().size());
   const int64_t terms = static_cast<int64_t>(left.terms().size());
   Cuts cuts{};
-  cuts.rows = rows;
-  cuts.panels = ceil_div(rows, ops.rows);
+  const int64_t panels = ceil_div(rows, ops.rows);
+  for (int64_t p = 0; p < panels; ++p) {
+    const int64_t first = rows * p / panels;
+    cuts.panels.push_back({first, static_cast<int>(rows * (p + 1) / panels - first)});
+  }
 
   const std::vector<int32_t> no_ends(columns, ops.lanes);
   const double dense_waste = waste(cut(columns, no_ends, ops.lanes), columns, ops.lanes);
@@ -62,13 +65,13 @@ Cuts choose_cuts(const Factor& left, const Factor& right,
   };
   std::vector<int32_t> both(columns);
   for (int64_t j = 0; j < columns; ++j) both[j] = std::min(out_runs[j], right.line_runs()[j]);
-  const bool may_stay = right.is_copied() || cuts.panels <= kFewPanels;
+  const bool may_stay = right.is_copied() || panels <= kFewPanels;
   const bool in_place =
       may_stay && (choose(both, packing) || choose(right.line_runs(), packing));
   if (!in_place && !choose(out_runs, packing / 2)) choose(no_ends, 0.0);
   cuts.direct = true;
-  for (Strip& strip : cuts.strips) {
-    strip.in_place = in_place && (right.is_copied() || strip.lanes == ops.lanes);
+  for (const Strip& strip : cuts.strips) {
+    cuts.in_place.push_back(in_place && (right.is_copied() || strip.lanes == ops.lanes));
     cuts.direct = cuts.direct && out_runs[strip.first] >= strip.lanes;
   }
 
@@ -81,12 +84,11 @@ Cuts choose_cuts(const Factor& left, const Factor& right,
 }
 
 Grid choose_grid(const Cuts& cuts, int64_t batches, int threads) {
+  const int64_t panels = static_cast<int64_t>(cuts.panels.size());
   const int64_t strips = static_cast<int64_t>(cuts.strips.size());
-  const int64_t rows_of_panel = ceil_div(cuts.rows, cuts.panels);
-  const int lanes = cuts.strips[0].lanes;
-  Grid grid{ceil_div(cuts.panels, cuts.job_panels), 1};
-  auto job_rows = [&] { return ceil_div(cuts.panels, grid.row_parts) * rows_of_panel; };
-  auto job_columns = [&] { return ceil_div(strips, grid.column_parts) * lanes; };
+  Grid grid{ceil_div(panels, cuts.job_panels), 1};
+  auto job_rows = [&] { return ceil_div(panels, grid.row_parts) * cuts.panels.back().lanes; };
+  auto job_columns = [&] { return ceil_div(strips, grid.column_parts) * cuts.strips[0].lanes; };
   while (!cuts.direct && job_rows() * job_columns() > kMostResting &&
          grid.column_parts < strips) {
     ++grid.column_parts;
@@ -94,7 +96,7 @@ Grid choose_grid(const Cuts& cuts, int64_t batches, int threads) {
   // Every thread needs a job, and a few more each even out what disturbs some of them.
   while (threads > 1) {
     const int64_t jobs = batches * grid.row_parts * grid.column_parts;
-    const bool can_cut_rows = grid.row_parts < cuts.panels;
+    const bool can_cut_rows = grid.row_parts < panels;
     const bool can_cut_columns = grid.column_parts < strips;
     const bool large = std::max(job_rows(), job_columns()) >= 2 * kWorthMoreJobs;
     if (jobs >= (large ? 3 * threads : threads) || !(can_cut_rows || can_cut_columns)) break;

@@ -9,22 +9,13 @@
 
 namespace pinpoint {
 
-// Up to one vector of columns.
-struct Strip {
-  int64_t first;
-  int lanes;
-  bool in_place;  // read where the factor's elements are, else packed
-};
-
 struct Cuts {
-  int64_t depth;       // terms whose sums stay in registers; between blocks they rest in memory
-  int64_t rows;        // of the whole product
-  int64_t panels;      // of rows: panel p begins at row rows * p / panels
-  int64_t job_panels;  // most panels of a job
-  std::vector<Strip> strips;
-  bool direct;  // the lanes of every strip are neighbours in the output
-
-  int64_t panel_begin(int64_t panel) const { return rows * panel / panels; }
+  int64_t depth;  // terms whose sums stay in registers; between blocks they rest in memory
+  std::vector<Strip> panels;   // of rows, each as high as a tile or a little lower
+  std::vector<Strip> strips;   // of columns, each a vector or less
+  std::vector<char> in_place;  // which strips are read where the factor's elements are
+  bool direct;                 // the lanes of every strip are neighbours in the output
+  int64_t job_panels;          // most panels of a job
 };
 
 Cuts choose_cuts(const Factor& left, const Factor& right,

@@ -10,8 +10,8 @@ constexpr int kWorthTurning = 4;  // terms in a row from which lines are transpo
 
 // strip[k * width + i] = from[terms[k] + i * stride]
 template <int64_t kStride>
-void pack_strided(float* strip, int width, const float* from, int n, const int64_t* terms,
-                  int64_t depth, int64_t stride) {
+void pack_strided(float* __restrict strip, int width, const float* __restrict from, int n,
+                  const int64_t* terms, int64_t depth, int64_t stride) {
   if (kStride != 0) stride = kStride;
   for (int64_t k = 0; k < depth; ++k, strip += width) {
     const float* source = from + terms[k];
@@ -42,8 +42,11 @@ Factor::Factor(const Node& node, const Plan& plan, int load, const Parts& batch,
     lines_ = offsets_of(lines, plan.loads[load].stride);
     terms_ = offsets_of(terms, plan.loads[load].stride);
   }
-  line_runs_ = contiguous_runs(lines_);
-  term_runs_ = contiguous_runs(terms_);
+  line_runs_ = runs_of(lines_, 1);
+  term_runs_ = runs_of(terms_, 1);
+  size_t pieces = 0;
+  for (size_t k = 0; k < terms_.size(); k += term_runs_[k]) ++pieces;
+  long_term_runs_ = terms_.size() >= pieces * kWorthTurning;
 }
 
 const float* Factor::locate(const void* const* operands, int64_t batch, float* scratch) const {
@@ -54,54 +57,65 @@ const float* Factor::locate(const void* const* operands, int64_t batch, float* s
   return scratch;
 }
 
-void Factor::pack(float* strip, int width, const float* located, int64_t first, int n, int64_t k,
-                  int64_t depth) const {
-  if (line_runs_[first] >= n) {
-    ops_.pack_lanes(strip, width, located + lines_[first], n, &terms_[k], depth);
+void Factor::pack(float* strips, int width, const float* located, const Strip* strip, int count,
+                  int64_t k, int64_t depth) const {
+  const int64_t first = strip[0].first;
+  if (first + line_runs_[first] >= strip[count - 1].first + strip[count - 1].lanes) {
+    ops_.pack_lanes(strips, width, located + lines_[first], strip, count, &terms_[k], depth);
     return;
   }
-  const int64_t last = k + depth;
-  int64_t pieces = 1;
-  for (int64_t t = k; t + term_runs_[t] < last; t += term_runs_[t]) ++pieces;
-  if (depth < pieces * kWorthTurning) {
-    pack_pieces(strip, width, located, first, n, k, depth);
-    return;
+  for (int s = 0; s < count; ++s, strips += width * depth) {
+    if (line_runs_[strip[s].first] >= strip[s].lanes) {
+      const float* from = located + lines_[strip[s].first];
+      ops_.pack_lanes(strips, width, from, &strip[s], 1, &terms_[k], depth);
+    } else if (long_term_runs_) {
+      pack_turned(strips, width, located, strip[s], k, depth);
+    } else {
+      pack_pieces(strips, width, located, strip[s], k, depth);
+    }
   }
-  while (k < last) {
+}
+
+void Factor::pack_turned(float* to, int width, const float* from, const Strip& strip, int64_t k,
+                         int64_t depth) const {
+  if (strip.lanes < width) std::fill_n(to, width * depth, 0.0f);
+  for (const int64_t last = k + depth; k < last;) {
     const int64_t length = std::min<int64_t>(term_runs_[k], last - k);
-    ops_.pack_terms(strip, width, located + terms_[k], &lines_[first], n, length);
-    strip += width * length;
+    ops_.pack_terms(to, width, width, from + terms_[k], &lines_[strip.first], strip.lanes, length);
+    to += width * length;
     k += length;
   }
 }
 
-void Factor::pack_pieces(float* strip, int width, const float* from, int64_t first, int n,
-                         int64_t k, int64_t depth) const {
+void Factor::pack_pieces(float* to, int width, const float* from, const Strip& strip, int64_t k,
+                         int64_t depth) const {
   const int64_t* terms = &terms_[k];
-  for (int i = 0; i < n;) {
-    const int64_t* line = &lines_[first + i];
+  if (strip.lanes < width) std::fill_n(to, width * depth, 0.0f);
+  for (int i = 0; i < strip.lanes;) {
+    const int64_t* line = &lines_[strip.first + i];
     const float* source = from + *line;
-    const int run = std::min(line_runs_[first + i], n - i);
+    const int left = strip.lanes - i;
+    const int run = std::min(line_runs_[strip.first + i], left);
+    int length = run;
     if (run >= 8) {
-      pack_piece<8>(strip + i, width, source, terms, depth);
-      i += 8;
+      pack_piece<8>(to + i, width, source, terms, depth);
+      length = 8;
     } else if (run >= 4) {
-      pack_piece<4>(strip + i, width, source, terms, depth);
-      i += 4;
-    } else if (run >= 2 || i + 1 == n) {
-      pack_strided<1>(strip + i, width, source, run, terms, depth, 1);
-      i += run;
+      pack_piece<4>(to + i, width, source, terms, depth);
+      length = 4;
+    } else if (run > 1 || left == 1) {
+      pack_strided<1>(to + i, width, source, run, terms, depth, 1);
     } else {
       const int64_t stride = line[1] - line[0];
-      int length = 2;
-      while (i + length < n && line[length] - line[length - 1] == stride) ++length;
+      length = 2;
+      while (length < left && line[length] - line[length - 1] == stride) ++length;
       if (stride == 2) {
-        pack_strided<2>(strip + i, width, source, length, terms, depth, stride);
+        pack_strided<2>(to + i, width, source, length, terms, depth, stride);
       } else {
-        pack_strided<0>(strip + i, width, source, length, terms, depth, stride);
+        pack_strided<0>(to + i, width, source, length, terms, depth, stride);
       }
-      i += length;
     }
+    i += length;
   }
 }
 

@@ -28,13 +28,15 @@ class Factor {
   const Offsets& terms() const { return terms_; }
   const std::vector<int32_t>& line_runs() const { return line_runs_; }
 
-  // Writes lines first .. first+n-1 at terms k .. k+depth-1 as a strip of `width` lines. Words
-  // beyond n are left as they are.
-  void pack(float* strip, int width, const float* located, int64_t first, int n, int64_t k,
-            int64_t depth) const;
+  // Packs terms k .. k+depth-1 of neighbouring strips, one after the other. Words of a strip
+  // beyond its lanes are some numbers.
+  void pack(float* strips, int width, const float* located, const Strip* strip, int count,
+            int64_t k, int64_t depth) const;
 
  private:
-  void pack_pieces(float* strip, int width, const float* from, int64_t first, int n, int64_t k,
+  void pack_turned(float* to, int width, const float* from, const Strip& strip, int64_t k,
+                   int64_t depth) const;
+  void pack_pieces(float* to, int width, const float* from, const Strip& strip, int64_t k,
                    int64_t depth) const;
 
   const TileOps& ops_;
@@ -44,6 +46,7 @@ class Factor {
   std::optional<PaddedCopy> copy_;
   Offsets lines_, terms_;
   std::vector<int32_t> line_runs_, term_runs_;
+  bool long_term_runs_;
 };
 
 }  // namespace pinpoint

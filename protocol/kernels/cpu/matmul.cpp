@@ -14,6 +14,9 @@
 namespace pinpoint {
 namespace {
 
+// Strips that are packed together: what a row of memory holds of them is then read in one go.
+constexpr int64_t kGroup = 8;
+
 struct Memory {
   Scratch rows, columns, left, right, sums;
   Offsets row_offsets;
@@ -22,6 +25,14 @@ struct Memory {
 Memory& memory() {
   thread_local Memory own;
   return own;
+}
+
+void interleave(float* __restrict to, const float* __restrict even, const float* __restrict odd,
+                int count) {
+  for (int i = 0; i < count; ++i) {
+    to[2 * i] = even[i];
+    to[2 * i + 1] = odd[i];
+  }
 }
 
 class Matmul final : public Kernel {
@@ -43,7 +54,8 @@ class Matmul final : public Kernel {
     out_batch_ = offsets_of(product.batch, stride);
     out_row_ = offsets_of(product.rows, stride);
     out_column_ = offsets_of(product.columns, stride);
-    out_runs_ = contiguous_runs(out_column_);
+    out_runs_ = runs_of(out_column_, 1);
+    out_pairs_ = runs_of(out_column_, 2);
     cuts_ = choose_cuts(left_, right_, out_runs_, ops);
   }
 
@@ -60,12 +72,16 @@ class Matmul final : public Kernel {
   };
 
   int64_t terms() const { return static_cast<int64_t>(left_.terms().size()); }
+  int64_t panels() const { return static_cast<int64_t>(cuts_.panels.size()); }
+  int64_t first_row(const Job& job) const { return cuts_.panels[job.first_panel].first; }
   int64_t panel_words(int64_t depth) const { return depth * ops_.row_strip; }
   const float* pack_all_rows(const void* const* operands, int threads) const;
-  void pack_panel(float* to, const float* located, int64_t panel, int64_t k, int64_t depth) const;
+  void pack_panels(float* to, const float* located, int64_t first, int64_t last, int64_t k,
+                   int64_t depth) const;
   void run_job(const Job& job, const void* const* operands, float* out) const;
   void run_block(const Job& job, const float* rows, const float* located, float* out,
                  int64_t k, int64_t depth) const;
+  void run_tiles(const Job& job, const float* rows, int vectors, bool in_place, Tile& tile) const;
   void write(const Job& job, const float* sums, float* out) const;
   void write_row(const float* from, float* to, const Strip& strip) const;
   void write_two_rows(const float* from, int64_t pitch, float* to, const Strip& strip) const;
@@ -75,7 +91,8 @@ class Matmul final : public Kernel {
   Factor left_, right_;
   bool left_moves_;  // from batch to batch
   Offsets out_batch_, out_row_, out_column_;
-  std::vector<int32_t> out_runs_;
+  std::vector<int32_t> out_runs_;  // of columns that are neighbours
+  std::vector<int32_t> out_pairs_;  // ... that have one element between them
   Cuts cuts_;
 };
 
@@ -89,8 +106,8 @@ void Matmul::run(const void* const* operands, void* out, int threads) const {
     const int64_t column = number % grid.column_parts;
     const int64_t row = number / grid.column_parts % grid.row_parts;
     const Job job{number / grid.column_parts / grid.row_parts,
-                  cuts_.panels * row / grid.row_parts,
-                  cuts_.panels * (row + 1) / grid.row_parts,
+                  panels() * row / grid.row_parts,
+                  panels() * (row + 1) / grid.row_parts,
                   strips * column / grid.column_parts,
                   strips * (column + 1) / grid.column_parts,
                   packed};
@@ -101,23 +118,28 @@ void Matmul::run(const void* const* operands, void* out, int threads) const {
 // [block of terms][panel][term][row]
 const float* Matmul::pack_all_rows(const void* const* operands, int threads) const {
   thread_local Scratch packed_rows, copied;
-  float* packed = packed_rows.get(cuts_.panels * panel_words(terms()));
+  float* packed = packed_rows.get(panels() * panel_words(terms()));
   const float* located = left_.locate(operands, 0, copied.get(left_.scratch_size()));
-  parallel_for(cuts_.panels, threads, [&](int64_t panel) {
+  const int64_t groups = (panels() + kGroup - 1) / kGroup;
+  parallel_for(groups, threads, [&](int64_t group) {
+    const int64_t first = panels() * group / groups;
+    const int64_t last = panels() * (group + 1) / groups;
     for (int64_t k = 0; k < terms(); k += cuts_.depth) {
       const int64_t depth = std::min(cuts_.depth, terms() - k);
-      float* to = packed + k * cuts_.panels * ops_.row_strip + panel * panel_words(depth);
-      pack_panel(to, located, panel, k, depth);
+      float* block = packed + k * panels() * ops_.row_strip;
+      pack_panels(block + first * panel_words(depth), located, first, last, k, depth);
     }
   });
   return packed;
 }
 
-void Matmul::pack_panel(float* to, const float* located, int64_t panel, int64_t k,
-                        int64_t depth) const {
-  const int64_t first = cuts_.panel_begin(panel);
-  const int rows = static_cast<int>(cuts_.panel_begin(panel + 1) - first);
-  left_.pack(to, ops_.row_strip, located, first, rows, k, depth);
+void Matmul::pack_panels(float* to, const float* located, int64_t first, int64_t last, int64_t k,
+                         int64_t depth) const {
+  for (int64_t p = first; p < last; p += kGroup) {
+    const int count = static_cast<int>(std::min(kGroup, last - p));
+    left_.pack(to + (p - first) * panel_words(depth), ops_.row_strip, located, &cuts_.panels[p],
+               count, k, depth);
+  }
 }
 
 void Matmul::run_job(const Job& job, const void* const* operands, float* out) const {
@@ -132,32 +154,32 @@ void Matmul::run_job(const Job& job, const void* const* operands, float* out) co
   float* base = out + out_batch_[job.batch];
   float* sums = base;
   if (!cuts_.direct) {
-    const int64_t first = cuts_.panel_begin(job.first_panel);
-    const int64_t count = cuts_.panel_begin(job.last_panel) - first;
-    sums = own.sums.get(count * job.strips() * ops_.lanes);
+    const int64_t pitch = job.strips() * ops_.lanes;
+    const Strip& last = cuts_.panels[job.last_panel - 1];
+    const int64_t count = last.first + last.lanes - first_row(job);
+    sums = own.sums.get(count * pitch);
     own.row_offsets.resize(count);
-    for (int64_t i = 0; i < count; ++i) own.row_offsets[i] = i * job.strips() * ops_.lanes;
+    for (int64_t i = 0; i < count; ++i) own.row_offsets[i] = i * pitch;
   }
   for (int64_t k = 0; k < terms(); k += cuts_.depth) {
     const int64_t depth = std::min(cuts_.depth, terms() - k);
     const float* block = rows;
     if (job.packed_rows != nullptr) {
-      block = job.packed_rows + k * cuts_.panels * ops_.row_strip +
+      block = job.packed_rows + k * panels() * ops_.row_strip +
               job.first_panel * panel_words(depth);
-    }
-    for (int64_t p = job.first_panel; rows != nullptr && p < job.last_panel; ++p) {
-      pack_panel(rows + (p - job.first_panel) * panel_words(depth), left, p, k, depth);
+    } else {
+      pack_panels(rows, left, job.first_panel, job.last_panel, k, depth);
     }
     run_block(job, block, right, sums, k, depth);
   }
   if (!cuts_.direct) write(job, sums, base);
 }
 
-// Adds a block of terms to all sums of a job.
+// Adds a block of terms to all sums of a job: strips that are packed together, and of these as many
+// as a tile has vectors.
 void Matmul::run_block(const Job& job, const float* rows, const float* located, float* out,
                        int64_t k, int64_t depth) const {
-  const std::vector<Strip>& strips = cuts_.strips;
-  float* packed = memory().columns.get(ops_.vectors * ops_.lanes * depth);
+  float* packed = memory().columns.get(kGroup * ops_.lanes * depth);
   Tile tile{};
   tile.terms = &right_.terms()[k];
   tile.depth = depth;
@@ -165,37 +187,53 @@ void Matmul::run_block(const Job& job, const float* rows, const float* located, 
   tile.first = k == 0;
   tile.last = k + depth == terms();
   for (int64_t s = job.first_strip; s < job.last_strip;) {
-    int vectors = 0;
-    const bool in_place = strips[s].in_place;
-    for (; vectors < ops_.vectors && s < job.last_strip && strips[s].in_place == in_place; ++s) {
-      const Strip& strip = strips[s];
-      const int v = vectors++;
-      tile.lanes[v] = strip.lanes;
-      tile.c[v] = cuts_.direct ? out + out_column_[strip.first]
-                                   : out + (s - job.first_strip) * ops_.lanes;
-      tile.b[v] = located + right_.lines()[strip.first];
-      if (in_place) continue;
-      float* to = packed + v * ops_.lanes * depth;
-      if (strip.lanes < ops_.lanes) std::fill_n(to, ops_.lanes * depth, 0.0f);
-      right_.pack(to, ops_.lanes, located, strip.first, strip.lanes, k, depth);
-      tile.b[v] = to;
+    const bool in_place = cuts_.in_place[s] != 0;
+    int count = 1;
+    while (count < kGroup && s + count < job.last_strip &&
+           (cuts_.in_place[s + count] != 0) == in_place) {
+      ++count;
     }
-    const int64_t first_row = cuts_.panel_begin(job.first_panel);
-    for (int64_t p = job.first_panel; p < job.last_panel; ++p) {
-      const int64_t row = cuts_.panel_begin(p);
-      tile.a = rows + (p - job.first_panel) * panel_words(depth);
-      tile.c_rows = cuts_.direct ? &out_row_[row] : &memory().row_offsets[row - first_row];
-      const int height = static_cast<int>(cuts_.panel_begin(p + 1) - row);
-      ops_.kernel(height, vectors, in_place)(tile);
+    if (!in_place) {
+      right_.pack(packed, ops_.lanes, located, &cuts_.strips[s], count, k, depth);
     }
+    for (int first = 0; first < count; first += ops_.vectors) {
+      const int vectors = std::min(ops_.vectors, count - first);
+      for (int v = 0; v < vectors; ++v) {
+        const int64_t number = s + first + v;
+        const Strip& strip = cuts_.strips[number];
+        tile.lanes[v] = strip.lanes;
+        tile.c[v] = out + (cuts_.direct ? out_column_[strip.first]
+                                        : (number - job.first_strip) * ops_.lanes);
+        tile.b[v] = in_place ? located + right_.lines()[strip.first]
+                             : packed + (first + v) * ops_.lanes * depth;
+      }
+      run_tiles(job, rows, vectors, in_place, tile);
+    }
+    s += count;
+  }
+}
+
+// All panels of a job times the strips of a tile.
+void Matmul::run_tiles(const Job& job, const float* rows, int vectors, bool in_place,
+                       Tile& tile) const {
+  const int64_t* offsets = cuts_.direct ? out_row_.data() : memory().row_offsets.data();
+  const int64_t origin = cuts_.direct ? 0 : first_row(job);
+  for (int64_t p = job.first_panel; p < job.last_panel; ++p) {
+    const Strip& panel = cuts_.panels[p];
+    const Strip& next = cuts_.panels[std::min(p + 1, job.last_panel - 1)];
+    tile.a = rows + (p - job.first_panel) * panel_words(tile.depth);
+    tile.c_rows = offsets + panel.first - origin;
+    tile.next_rows = next.lanes < panel.lanes ? tile.c_rows : offsets + next.first - origin;
+    ops_.kernel(panel.lanes, vectors, in_place)(tile);
   }
 }
 
 // Copies the sums of a job to where they belong.
 void Matmul::write(const Job& job, const float* sums, float* out) const {
   const int64_t pitch = job.strips() * ops_.lanes;
-  int64_t row = cuts_.panel_begin(job.first_panel);
-  const int64_t last = cuts_.panel_begin(job.last_panel);
+  int64_t row = first_row(job);
+  const int64_t last =
+      cuts_.panels[job.last_panel - 1].first + cuts_.panels[job.last_panel - 1].lanes;
   while (row < last) {
     const bool pair = row + 1 < last && out_row_[row + 1] == out_row_[row] + 1;
     const int rows = pair ? 2 : 1;
@@ -228,16 +266,11 @@ void Matmul::write_row(const float* from, float* to, const Strip& strip) const {
 // Two rows that are neighbours in the output: often its columns are every second element.
 void Matmul::write_two_rows(const float* from, int64_t pitch, float* to,
                             const Strip& strip) const {
-  const int64_t* columns = &out_column_[strip.first];
   for (int lane = 0; lane < strip.lanes;) {
-    int end = lane + 1;
-    while (end < strip.lanes && columns[end] == columns[end - 1] + 2) ++end;
-    float* pairs = to + columns[lane];
-    for (int t = lane; t < end; ++t) {
-      pairs[2 * (t - lane)] = from[t];
-      pairs[2 * (t - lane) + 1] = from[pitch + t];
-    }
-    lane = end;
+    const int64_t column = strip.first + lane;
+    const int run = std::min(out_pairs_[column], strip.lanes - lane);
+    interleave(to + out_column_[column], from + lane, from + pitch + lane, run);
+    lane += run;
   }
 }
 

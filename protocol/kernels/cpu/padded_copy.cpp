@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runs.h"
+
 namespace pinpoint {
 namespace {
 
@@ -11,6 +13,31 @@ int64_t coef_of(const Parts& parts, const Axis& axis, int coordinate) {
     if (part.coordinate == coordinate) return axis.coordinate_coef[coordinate] * part.step;
   }
   return 0;
+}
+
+// Rows are short: calls of the library's functions would take longer than their work.
+void fill_few(float* to, int64_t count, float word) {
+  for (int64_t i = 0; i < count; ++i) to[i] = word;
+}
+
+template <int64_t kStep>
+void copy_strided(float* __restrict to, const float* __restrict from, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = from[i * kStep];
+}
+
+// to[i] = from[i * step]
+void copy_few(float* __restrict to, const float* __restrict from, int64_t count, int64_t step) {
+  if (step == 2) {
+    copy_strided<2>(to, from, count);
+    return;
+  }
+  if (step != 1) {
+    for (int64_t i = 0; i < count; ++i) to[i] = from[i * step];
+    return;
+  }
+  int64_t i = 0;
+  for (; i + 8 <= count; i += 8) std::memcpy(to + i, from + i, 8 * sizeof(float));
+  for (; i < count; ++i) to[i] = from[i];
 }
 
 int64_t extent_of(const Axis& axis, const Parts& lines, const Parts& terms) {
@@ -47,7 +74,8 @@ bool PaddedCopy::can_be_lane(const Load& load, const Parts& lines, const Parts& 
 
 PaddedCopy::PaddedCopy(const Load& load, const Parts& batch, const Parts& lines,
                        const Parts& terms, int lane, const TileOps& ops)
-    : ops_(ops), fill_(load.fill), offset_(static_cast<int64_t>(load.offset)) {
+    : ops_(ops), offset_(static_cast<int64_t>(load.offset)) {
+  std::memcpy(&fill_, &load.fill, sizeof(fill_));
   // The axis of the lane comes last.
   std::vector<const Axis*> axes;
   for (const Axis& axis : load.axes) axes.push_back(&axis);
@@ -83,14 +111,32 @@ PaddedCopy::PaddedCopy(const Load& load, const Parts& batch, const Parts& lines,
 }
 
 void PaddedCopy::make(float* copy, const float* operand, int64_t batch) const {
-  int64_t values[kMaxAxes];
-  for (size_t i = 0; i < sides_.size(); ++i) values[i] = sides_[i].low + sides_[i].batch[batch];
-  copy_side(0, copy, operand + offset_, values);
+  copy_side(0, copy, operand + offset_, batch_of(batch));
 }
 
-PaddedCopy::Span PaddedCopy::span(const Side& side, int64_t value) const {
-  const int64_t first = std::clamp<int64_t>(-value, 0, side.extent);
-  return {first, std::clamp<int64_t>(side.size - value, first, side.extent)};
+PaddedCopy::Batch PaddedCopy::batch_of(int64_t number) const {
+  Batch batch{};
+  for (size_t i = 0; i < sides_.size(); ++i) {
+    batch.values[i] = sides_[i].low + sides_[i].batch[number];
+  }
+  if (sides_.empty()) return batch;
+  const Side& side = sides_.back();
+  const int64_t value = batch.values[sides_.size() - 1];
+  batch.step = side.size == 1 ? 0 : side.stride * side.phases;
+  for (int64_t phase = 0; phase < side.phases; ++phase) {
+    batch.spans.push_back(span(side, value, phase));
+    const Span& in = batch.spans.back();
+    const bool any = in.first < in.last;
+    batch.from.push_back(any ? side.stride * (value + in.first * side.phases + phase) : 0);
+  }
+  return batch;
+}
+
+// The places of a phase that are in bounds, if the divisor is 1.
+PaddedCopy::Span PaddedCopy::span(const Side& side, int64_t value, int64_t phase) const {
+  Span in{0, side.length()};
+  clip(value + phase, side.phases, side.size, &in.first, &in.last);
+  return in;
 }
 
 bool PaddedCopy::turns() const {
@@ -103,95 +149,96 @@ bool PaddedCopy::turns() const {
 }
 
 void PaddedCopy::copy_side(size_t number, float* to, const float* from,
-                           const int64_t* values) const {
+                           const Batch& batch) const {
   if (number == sides_.size()) {
     *to = *from;
     return;
   }
   if (number + 1 == sides_.size()) {
-    copy_row(to, from, values[number]);
+    if (sides_.back().divisor == 1) {
+      std::fill_n(to, sides_.back().extent, fill_);
+      copy_inside(to, from, batch);
+    } else {
+      copy_divided_row(to, from, batch);
+    }
     return;
   }
   if (number + 2 == sides_.size() && turns()) {
-    copy_turned(to, from, values + number);
+    copy_turned(to, from, batch);
+    return;
+  }
+  if (number + 2 == sides_.size() && sides_[number].divisor == 1 && sides_.back().divisor == 1) {
+    copy_plane(to, from, batch);
     return;
   }
   const Side& side = sides_[number];
   for (int64_t u = 0; u < side.extent; ++u) {
-    const int64_t value = values[number] + u;
-    const int64_t coordinate = value / side.divisor;
+    const int64_t value = batch.values[number] + u;
+    const int64_t coordinate = side.divisor == 1 ? value : value / side.divisor;
     float* part = to + side.place(u);
-    if (value < 0 || value % side.divisor != 0 || coordinate >= side.size) {
-      fill(part, side.pitch);
+    if (value < 0 || coordinate >= side.size || coordinate * side.divisor != value) {
+      std::fill_n(part, side.pitch, fill_);
     } else {
-      copy_side(number + 1, part, from + side.stride * coordinate, values);
+      copy_side(number + 1, part, from + side.stride * coordinate, batch);
     }
   }
 }
 
-// The last axis.
-void PaddedCopy::copy_row(float* to, const float* from, int64_t value) const {
-  const Side& side = sides_.back();
-  if (side.divisor == 1 && side.phases == 1) {
-    const Span in = span(side, value);
-    if (in.first == in.last) {
-      fill(to, side.extent);
-      return;
-    }
-    fill(to, in.first);
-    const float* source = from + side.stride * (value + in.first);
-    if (side.stride == 1) {
-      std::memcpy(to + in.first, source, sizeof(float) * (in.last - in.first));
-    } else {
-      for (int64_t u = in.first; u < in.last; ++u) to[u] = source[side.stride * (u - in.first)];
-    }
-    fill(to + in.last, side.extent - in.last);
-    return;
-  }
-  float* phase = to;
-  for (int64_t p = 0; p < side.phases; ++p, phase += side.extent / side.phases) {
-    for (int64_t q = 0; q < side.extent / side.phases; ++q) {
-      const int64_t at = value + q * side.phases + p;
-      const int64_t coordinate = at / side.divisor;
-      if (at < 0 || at % side.divisor != 0 || coordinate >= side.size) {
-        std::memcpy(phase + q, &fill_, sizeof(float));
-      } else {
-        phase[q] = from[side.stride * coordinate];
-      }
-    }
-  }
-}
-
-// The last two axes, of which the operand's neighbours are in the first and the copy's in the
-// second.
-void PaddedCopy::copy_turned(float* to, const float* from, const int64_t* values) const {
+// The last two sides, in the order of the operand.
+void PaddedCopy::copy_plane(float* to, const float* from, const Batch& batch) const {
   const Side& row = sides_[sides_.size() - 2];
-  const Side& lane = sides_.back();
-  const Span in = span(row, values[0]);
-  const Span lanes = span(lane, values[1]);
+  const int64_t first = batch.values[sides_.size() - 2];
+  const int64_t begin = std::clamp<int64_t>(-first, 0, row.extent);
+  const int64_t end = std::clamp<int64_t>(row.size - first, begin, row.extent);
+  std::fill_n(to, row.extent * row.pitch, fill_);
+  for (int64_t u = begin; u < end; ++u) {
+    copy_inside(to + row.place(u), from + row.stride * (first + u), batch);
+  }
+}
+
+// What is in bounds of the last side, phase by phase.
+void PaddedCopy::copy_inside(float* to, const float* from, const Batch& batch) const {
+  const int64_t length = sides_.back().length();
+  for (size_t phase = 0; phase < batch.spans.size(); ++phase, to += length) {
+    const Span& in = batch.spans[phase];
+    copy_few(to + in.first, from + batch.from[phase], in.last - in.first, batch.step);
+  }
+}
+
+void PaddedCopy::copy_divided_row(float* to, const float* from, const Batch& batch) const {
+  const Side& side = sides_.back();
+  for (int64_t u = 0; u < side.extent; ++u) {
+    const int64_t value = batch.values[sides_.size() - 1] + u;
+    const int64_t coordinate = value / side.divisor;
+    const bool in = value >= 0 && coordinate < side.size && coordinate * side.divisor == value;
+    to[side.place(u)] = in ? from[side.stride * coordinate] : fill_;
+  }
+}
+
+// The last two sides, of which the operand's neighbours are in the first and the copy's in the
+// second.
+void PaddedCopy::copy_turned(float* to, const float* from, const Batch& batch) const {
+  const Side& row = sides_[sides_.size() - 2];
+  const int64_t first_row = batch.values[sides_.size() - 2];
+  const Span in = span(row, first_row, 0);
+  const Span& lanes = batch.spans[0];
   if (in.first == in.last || lanes.first == lanes.last) {
-    fill(to, row.extent * row.pitch);
+    std::fill_n(to, row.extent * row.pitch, fill_);
     return;
   }
-  fill(to, in.first * row.pitch);
-  fill(to + in.last * row.pitch, (row.extent - in.last) * row.pitch);
-  for (int64_t u = in.first; u < in.last && lanes.last - lanes.first < lane.extent; ++u) {
-    fill(to + u * row.pitch, lanes.first);
-    fill(to + u * row.pitch + lanes.last, lane.extent - lanes.last);
+  std::fill_n(to, in.first * row.pitch, fill_);
+  std::fill_n(to + in.last * row.pitch, (row.extent - in.last) * row.pitch, fill_);
+  for (int64_t u = in.first; u < in.last; ++u) {
+    fill_few(to + u * row.pitch, lanes.first, fill_);
+    fill_few(to + u * row.pitch + lanes.last, row.pitch - lanes.last, fill_);
   }
   for (int64_t t = lanes.first; t < lanes.last; t += ops_.lanes) {
     const int n = static_cast<int>(std::min<int64_t>(ops_.lanes, lanes.last - t));
     int64_t lines[kMaxStrip];
-    for (int i = 0; i < n; ++i) lines[i] = lane.stride * (values[1] + t + i);
-    ops_.pack_terms(to + in.first * row.pitch + t, row.pitch, from + values[0] + in.first, lines, n,
-                    in.last - in.first);
+    for (int i = 0; i < n; ++i) lines[i] = batch.from[0] + batch.step * (t + i - lanes.first);
+    ops_.pack_terms(to + in.first * row.pitch + t, row.pitch, n, from + first_row + in.first,
+                    lines, n, in.last - in.first);
   }
-}
-
-void PaddedCopy::fill(float* to, int64_t count) const {
-  float word;
-  std::memcpy(&word, &fill_, sizeof(word));
-  std::fill_n(to, count, word);
 }
 
 }  // namespace pinpoint

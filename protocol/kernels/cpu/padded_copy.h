@@ -32,8 +32,8 @@ class PaddedCopy {
 
  private:
   // An axis in the order of the copy. Position u of it is value `low + batch part + u` of the
-  // load's axis before the division; it is kept at copy[(u % phases * extent / phases + u / phases)
-  // * pitch].
+  // load's axis before the division. It is kept at copy[place(u)]: every phases-th position beside
+  // each other.
   struct Side {
     uint32_t size;
     uint32_t divisor;
@@ -44,22 +44,36 @@ class PaddedCopy {
     int64_t phases;
     int64_t pitch;
 
-    int64_t place(int64_t u) const { return (u % phases * (extent / phases) + u / phases) * pitch; }
+    int64_t place(int64_t u) const {
+      return phases == 1 ? u * pitch : (u % phases * (extent / phases) + u / phases) * pitch;
+    }
+    int64_t length() const { return extent / phases; }  // of a phase
   };
 
-  struct Span {  // positions of a side that are in bounds, if the divisor is 1
+  struct Span {
     int64_t first, last;
   };
 
-  Span span(const Side& side, int64_t value) const;
-  void copy_side(size_t number, float* to, const float* from, const int64_t* values) const;
-  void copy_row(float* to, const float* from, int64_t value) const;
-  void copy_turned(float* to, const float* from, const int64_t* values) const;
+  // What is the same for all rows of a copy: the value of each side's position 0, and for each
+  // phase of the last side which of its places are in bounds and the element of the first of them.
+  struct Batch {
+    int64_t values[kMaxAxes];
+    std::vector<Span> spans;
+    std::vector<int64_t> from;
+    int64_t step;  // between the elements of a phase
+  };
+
+  Batch batch_of(int64_t number) const;
+  Span span(const Side& side, int64_t value, int64_t phase) const;
+  void copy_side(size_t number, float* to, const float* from, const Batch& batch) const;
+  void copy_plane(float* to, const float* from, const Batch& batch) const;
+  void copy_inside(float* to, const float* from, const Batch& batch) const;
+  void copy_divided_row(float* to, const float* from, const Batch& batch) const;
+  void copy_turned(float* to, const float* from, const Batch& batch) const;
   bool turns() const;
-  void fill(float* to, int64_t count) const;
 
   const TileOps& ops_;
-  uint32_t fill_;
+  float fill_;
   int64_t offset_;
   std::vector<Side> sides_;
   int64_t volume_;

@@ -33,10 +33,10 @@ Range range_of(const Parts& parts, const int64_t* coef) {
   return range;
 }
 
-std::vector<int32_t> contiguous_runs(const Offsets& offsets) {
+std::vector<int32_t> runs_of(const Offsets& offsets, int64_t step) {
   std::vector<int32_t> runs(offsets.size(), 1);
   for (size_t i = offsets.size() - 1; i-- > 0;) {
-    if (offsets[i] + 1 == offsets[i + 1]) runs[i] = std::min(runs[i + 1], 1 << 20) + 1;
+    if (offsets[i] + step == offsets[i + 1]) runs[i] = std::min(runs[i + 1], 1 << 20) + 1;
   }
   return runs;
 }

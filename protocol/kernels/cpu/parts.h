@@ -31,7 +31,7 @@ struct Range {
 };
 Range range_of(const Parts& parts, const int64_t* coef);
 
-// For each offset, how many from it on follow each other without a gap.
-std::vector<int32_t> contiguous_runs(const Offsets& offsets);
+// For each offset, how many from it on follow each other, `step` apart.
+std::vector<int32_t> runs_of(const Offsets& offsets, int64_t step);
 
 }  // namespace pinpoint

@@ -12,6 +12,11 @@ namespace pinpoint {
 constexpr int kMaxVectors = 3;  // of a tile's columns
 constexpr int kMaxStrip = 16;   // widest strip of any instruction set
 
+struct Strip {
+  int64_t first;  // of its lines
+  int lanes;
+};
+
 // c[i][v][lane] = fma(a[i][k], b[k][v][lane], c[i][v][lane]) for k in increasing order.
 struct Tile {
   const float* a;               // a strip: row i of term k at a[k * row_strip + i]
@@ -21,6 +26,7 @@ struct Tile {
   float* c[kMaxVectors];        // first lane of row 0
   const int64_t* c_rows;        // distance of row i from row 0, plus c_rows[0]
   int lanes[kMaxVectors];       // lanes that belong to the matrix; the others are thrown away
+  const int64_t* next_rows;     // c_rows of the tile that comes next: fetched ahead
   uint32_t init;
   bool first;                   // accumulators start from init instead of c
   bool last;                    // a NaN becomes the canonical one
@@ -36,12 +42,14 @@ struct TileOps {
   int vectors;    // most vectors of a tile
   const TileKernel* kernels;  // [b in place][vectors - 1][rows - 1]
 
-  // strip[k * width + i] = from[terms[k] + i] for i < n <= width; the words beyond n are kept.
-  void (*pack_lanes)(float* strip, int width, const float* from, int n, const int64_t* terms,
-                     int64_t depth);
-  // strip[k * width + i] = from[lines[i] + k] for i < n <= width; the words beyond n are kept.
-  void (*pack_terms)(float* strip, int64_t width, const float* from, const int64_t* lines, int n,
-                     int64_t depth);
+  // strip[s][k * width + i] = from[terms[k] + s.first + i] for i < s.lanes, for neighbouring strips
+  // at once: rows of memory are read as long as they are. The words up to width are zeros.
+  void (*pack_lanes)(float* strips, int width, const float* from, const Strip* strip, int count,
+                     const int64_t* terms, int64_t depth);
+  // strip[k * width + i] = from[lines[i] + k] for i < n <= width. The words from n on are kept, but
+  // those before `room` may be written.
+  void (*pack_terms)(float* strip, int64_t width, int64_t room, const float* from,
+                     const int64_t* lines, int n, int64_t depth);
 
   TileKernel kernel(int rows_of_tile, int vectors_of_tile, bool in_place) const {
     return kernels[((in_place ? vectors : 0) + vectors_of_tile - 1) * rows + rows_of_tile - 1];

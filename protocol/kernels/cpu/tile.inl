@@ -18,6 +18,9 @@ void run_tile(const Tile& t) {
                                           : load_part(c, t.lanes[v]);
     }
   }
+  for (int i = 0; i < R; ++i) {
+    for (int v = 0; v < V; ++v) __builtin_prefetch(t.c[v] + t.next_rows[i], 1);
+  }
   const float* a = t.a;
   const float* b[V];
   for (int v = 0; v < V; ++v) b[v] = t.b[v];
@@ -57,36 +60,45 @@ constexpr std::array<TileKernel, sizeof...(N)> all_tiles(std::integer_sequence<i
 constexpr std::array<TileKernel, 2 * kVectors * kRows> kTiles =
     all_tiles(std::make_integer_sequence<int, 2 * kVectors * kRows>());
 
-void pack_lanes(float* strip, int width, const float* from, int n, const int64_t* terms,
-                int64_t depth) {
-  for (int first = 0; first < n; first += kLanes) {
-    const int part = n - first < kLanes ? n - first : kLanes;
-    float* to = strip + first;
-    if (part == kLanes) {
-      for (int64_t k = 0; k < depth; ++k) store(to + k * width, load(from + terms[k] + first));
-    } else {
-      for (int64_t k = 0; k < depth; ++k) {
-        store_part(to + k * width, part, load_part(from + terms[k] + first, part));
+constexpr int64_t kAhead = 12;  // rows that packing fetches before it needs them
+
+void pack_lanes(float* strips, int width, const float* from, const Strip* strip, int count,
+                const int64_t* terms, int64_t depth) {
+  const int64_t origin = strip[0].first;
+  const int64_t length = strip[count - 1].first + strip[count - 1].lanes - origin;
+  for (int64_t k = 0; k < depth; ++k, strips += width) {
+    const float* row = from + terms[k] - origin;
+    if (k + kAhead < depth) {  // rows are far apart: no hardware fetches them ahead
+      const float* ahead = from + terms[k + kAhead];
+      for (int64_t i = 0; i < length; i += 16) __builtin_prefetch(ahead + i);
+    }
+    for (int s = 0; s < count; ++s) {
+      float* to = strips + s * width * depth;
+      const float* lane = row + strip[s].first;
+      for (int i = 0; i < width; i += kLanes) {
+        const int n = strip[s].lanes - i;
+        store(to + i, n >= kLanes ? load(lane + i) : load_part(lane + i, n < 0 ? 0 : n));
       }
     }
   }
 }
 
-void pack_terms(float* strip, int64_t width, const float* from, const int64_t* lines, int n,
-                int64_t depth) {
+void pack_terms(float* strip, int64_t width, int64_t room, const float* from,
+                const int64_t* lines, int n, int64_t depth) {
   for (int first = 0; first < n; first += kLanes) {
     const int part = n - first < kLanes ? n - first : kLanes;
+    const bool whole = first + kLanes <= room;
     float* to = strip + first;
     int64_t k = 0;
     for (; k + kLanes <= depth; k += kLanes) {
       Vec block[kLanes];
       for (int i = 0; i < kLanes; ++i) {
-        // A line that is not there repeats the last one, and is not stored.
+        // A line that is not there repeats the last one.
         block[i] = load(from + lines[first + (i < part ? i : part - 1)] + k);
       }
       transpose(block);
       for (int i = 0; i < kLanes; ++i) {
-        if (part == kLanes) {
+        if (whole) {
           store(to + (k + i) * width, block[i]);
         } else {
           store_part(to + (k + i) * width, part, block[i]);
