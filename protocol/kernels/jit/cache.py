@@ -27,15 +27,19 @@ class CacheWarning(UserWarning):
     """A cached file or its folder is not to be trusted, or cannot be written."""
 
 
-def cache_directory() -> Path:
-    """Where compiled code is kept: `VARIABLE`, else the platform's folder for caches."""
+def cache_directory() -> Path | None:
+    """Where compiled code is kept: `VARIABLE`, else the platform's folder; None without a home."""
     named = os.environ.get(VARIABLE)
     if named:
         return Path(named) / "jit"
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    named = os.environ.get("XDG_CACHE_HOME")
+    try:
+        if sys.platform == "darwin":
+            base = Path.home() / "Library" / "Caches"
+        else:
+            base = Path(named) if named else Path.home() / ".cache"
+    except RuntimeError:
+        return None
     return base / "pinpoint" / "jit"
 
 
@@ -49,17 +53,19 @@ def key_of(*parts: str) -> str:
 
 
 class CodeCache:
-    """Object files by key; every failure means "not there"."""
+    """Object files by key; every failure means "not there". Without a folder nothing is kept."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path | None) -> None:
         self._directory = directory
 
     def get(self, key: str) -> bytes | None:
         """The bytes stored under ``key``, if they are there and to be trusted."""
-        path = self._directory / key
-        if not path.exists() or not self._usable():
+        if self._directory is None:
             return None
+        path = self._directory / key
         try:
+            if not path.exists() or not _usable(self._directory):
+                return None
             handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
             with os.fdopen(handle, "rb") as file:
                 why = _not_private(os.fstat(handle), stat.S_ISREG)
@@ -78,9 +84,11 @@ class CodeCache:
 
     def put(self, key: str, code: bytes) -> None:
         """Store ``code``; another process sees either all of it or nothing."""
+        if self._directory is None:
+            return
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._usable():
+            if not _usable(self._directory):
                 return
             handle, name = tempfile.mkstemp(dir=self._directory, prefix="new-")  # mode 0600
             try:
@@ -93,11 +101,12 @@ class CodeCache:
         except OSError as error:
             _distrusted(self._directory, f"it cannot be written: {error}")
 
-    def _usable(self) -> bool:
-        why = _not_private(self._directory.lstat(), stat.S_ISDIR)
-        if why:
-            _distrusted(self._directory, why)
-        return not why
+
+def _usable(directory: Path) -> bool:
+    why = _not_private(directory.lstat(), stat.S_ISDIR)
+    if why:
+        _distrusted(directory, why)
+    return not why
 
 
 def _digest(key: str, code: bytes) -> bytes:

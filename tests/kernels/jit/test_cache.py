@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from protocol.kernels.jit.cache import HEADER, CacheWarning, CodeCache, cache_directory, key_of
+from protocol.kernels.jit.compile import compile_object
+from tests.kernels.jit.regions import softmax
 
 KEY = key_of("a module", "a target")
 
@@ -102,3 +104,28 @@ def test_key_parts_do_not_run_into_each_other() -> None:
     assert key_of("ab", "c") != key_of("a", "bc")
     assert len(KEY) == 64
     assert os.sep not in KEY
+
+
+def test_cache_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("could not determine home directory")
+
+    monkeypatch.delenv("PINPOINT_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert cache_directory() is None
+    cache = CodeCache(None)
+    cache.put(KEY, b"code")
+    assert cache.get(KEY) is None
+
+
+def test_cache_program_with_a_broken_file_still_compiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PINPOINT_CACHE", str(tmp_path))
+    first, _ = compile_object(softmax(3, 17), "avx2")
+    (path,) = (tmp_path / "jit").iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.warns(CacheWarning, match="digest"):
+        assert compile_object(softmax(3, 17), "avx2") == (first, _)
+    assert compile_object(softmax(3, 17), "avx2") == (first, _)
