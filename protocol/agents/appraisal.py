@@ -184,7 +184,7 @@ def warnings_for(program: Program, state: Sequence[TensorSpec], terms: Terms) ->
         elif not worst.is_met:
             yield (
                 "solvers whose processor is slow with subnormal numbers (Intel's, for one) may "
-                f"refuse: {worst} if all numbers become subnormal; {_give(worst)}"
+                f"refuse: if all numbers become subnormal, {worst}; {_give(worst)}"
             )
 
 

@@ -90,13 +90,15 @@ class Pace:
         self._defence: Defence | None = None
 
     def saw(self, progress: Progress) -> None:
-        """Count a step that was trained."""
+        """Count a step that was trained; a checkpoint ends a stretch, and its state is on disk."""
         self._end = progress.step
         self._steps += 1
         self._seconds += progress.seconds
+        if progress.checkpoint is not None:
+            self.keep()
 
     def keep(self) -> None:
-        """Write down the steps since the last time; their end must be on disk before."""
+        """Write down the steps since the last time; the state after them must be on disk."""
         if self._steps:
             stretch = STRETCH.pack(self._steps, self._seconds)
             self._journal.remember(self._topic, self._end.to_bytes(8, "big"), stretch)

@@ -24,6 +24,7 @@ LINES_OF = (
     "bids",
     "openings",
     "moves",
+    "pace",
     "runs",
     "verifier",
     "checking",

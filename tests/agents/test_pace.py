@@ -114,6 +114,16 @@ def test_pace_of_steps_that_were_trained_twice_counts_them_once(pace: Pace) -> N
     assert pace.step_seconds(1) == pytest.approx((3 * 2.0 + 4 * 4.0) / 7)
 
 
+def test_checkpoint_ends_a_stretch(pace: Pace) -> None:
+    """A run that has to make a damaged checkpoint again goes through two segments at a stretch."""
+    for step in range(8):
+        done = step + 1
+        seconds = 1.0 if step < 4 else 3.0
+        checkpoint = None if done % 4 else done // 4
+        pace.saw(Progress(done, 11, None, seconds, checkpoint))
+    assert [pace.step_seconds(segment) for segment in (1, 2)] == [1.0, 3.0]
+
+
 def test_pace_without_a_step_keeps_nothing(pace: Pace, journal: Journal) -> None:
     pace.keep()
     assert journal.entries(f"pace of 0x{TASK_ID.hex()}") == []

@@ -19,7 +19,8 @@ from protocol.chain.deployfile import DeployFile
 from protocol.chain.devnet import PEOPLE, Devnet, connect_all, dev_account
 from protocol.cli.checks import Area, Finding, Grade, exit_code
 from protocol.cli.errors import Code
-from protocol.kernels import Executor
+from protocol.kernels import Executor, probe
+from protocol.kernels.probe import SubnormalSpeed
 from protocol.merkle import hashing
 from protocol.storage.server import ContentServer
 
@@ -86,6 +87,7 @@ def test_everything_is_well_on_a_devnet(doctor) -> None:
     well = {name for name, finding in found.items() if finding["grade"] == "ok"}
     assert well >= {
         *("python", "hashing", "bits", "home", "deployments file", "endpoint", "contracts"),
+        "subnormal numbers",
         *("keystore", "keystore's mode", "gas", "bonds", "verifier's stake", "own store"),
     }
 
@@ -113,6 +115,18 @@ def test_machine_that_computes_other_bits_fails(doctor, monkeypatch) -> None:
     code, found = doctor()
     assert (code, failing(found)) == (1, {"bits"})
     assert "baseline with 2 threads" in found["bits"]["why"]
+
+
+@pytest.mark.parametrize(("work", "grade"), [(3.6e8, "ok"), (2e7, "warn")])
+def test_machine_that_subnormal_numbers_slow_down_is_told(doctor, monkeypatch, work, grade) -> None:
+    slow = SubnormalSpeed(slowdown=140.0, work=work)
+    monkeypatch.setattr(probe, "measure_subnormals", lambda _executor: slow)
+    code, found = doctor()
+    assert (code, failing(found)) == (0, set())
+    finding = found["subnormal numbers"]
+    assert finding["grade"] == grade
+    assert f"140 times slower, to {work:.2g} float instructions a second" in finding["why"]
+    assert ("requesters reckon with 1e+08" in finding["why"]) == (grade == "warn")
 
 
 def test_machine_that_hashes_wrongly_fails(doctor, monkeypatch) -> None:

@@ -77,6 +77,23 @@ def test_dry_run_tells_what_it_would_take_and_posts_nothing(requester, up: Devne
     assert posted(up) == before
 
 
+def test_clocks_that_slow_machines_cannot_keep_are_told_before_the_post(
+    requester, monkeypatch
+) -> None:
+    offered = requester("post", str(EXAMPLE), "--again", "--dry-run")
+    assert "will refuse" not in offered.stderr
+    with monkeypatch.context() as patch:
+        patch.setattr("protocol.agents.appraisal.Rate.worst_step_seconds", lambda *_: 50.0)
+        risky = requester("post", str(EXAMPLE), "--again", "--dry-run")
+    assert "slow with subnormal numbers" in risky.stderr
+    assert f"give --segment-seconds {8 * 50 * 2 + 1}; see docs/operate/requester" in risky.stderr
+    with monkeypatch.context() as patch:
+        patch.setattr("protocol.agents.appraisal.Rate.step_seconds", lambda *_: 50.0)
+        slow = requester("post", str(EXAMPLE), "--again", "--dry-run")
+    assert (risky.code, slow.code) == (0, 0)
+    assert "warning: solvers on slow machines will refuse: to run the task takes" in slow.stderr
+
+
 def test_escrow_beyond_the_credit_is_refused_with_both_amounts(requester, up: Devnet) -> None:
     before = posted(up)
     result = requester("post", str(EXAMPLE), "--again", "--max-reward", "1000000")

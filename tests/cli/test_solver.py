@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import typer
 
+from protocol.agents.appraisal import Rate
+from protocol.cli import solver as solver_command
 from protocol.cli.main import root
 from protocol.cli.solver import pricing
+from protocol.kernels import Executor, probe
+from protocol.kernels.probe import SubnormalSpeed
 
 TOKEN = 10**18
 
@@ -50,3 +55,41 @@ def test_fixed_price_is_bid_only_where_a_task_pays_it() -> None:
 def test_share_of_what_a_task_pays_is_bid_without_a_fixed_price() -> None:
     assert pricing(None, 0.8)(paying(1_000)) == 800 * TOKEN
     assert pricing(None, 1.0)(paying(1_000)) == 1_000 * TOKEN
+
+
+@pytest.mark.parametrize("risks", [False, True])
+def test_solver_measures_its_machine_once_and_reckons_with_what_it_found(
+    risks: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    measured, made = [], {}
+    executor = Executor(1)
+
+    def measure(each: Executor) -> SubnormalSpeed:
+        measured.append(each)
+        return SubnormalSpeed(slowdown=140.0, work=3e8)
+
+    monkeypatch.setattr(probe, "measure_subnormals", measure)
+    monkeypatch.setattr("protocol.agents.solver.Solver", lambda *_, **named: made.update(named))
+    runtime: Any = MagicMock()
+    with caplog.at_level("INFO"):
+        solver_command._make_solver(
+            lambda _terms: 0, 1, executor, risks, None, runtime, runtime, runtime
+        )
+    assert measured == [executor]
+    assert made["executor"] is executor
+    assert made["rate"] == Rate(subnormal_work=3e8)
+    assert made["risks_subnormals"] is risks
+    assert "140 times slower, to 3e+08 float instructions a second" in caplog.text
+    assert ("are risked" if risks else "are refused") in caplog.text
+
+
+def test_flag_to_risk_subnormals_reaches_the_solver(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[bool] = []
+
+    def record(*_: Any, **named: Any) -> None:
+        found.append(named["risks_subnormals"])
+
+    monkeypatch.setattr(solver_command, "run_solver", record)
+    for words in (["solver", "run"], ["solver", "run", "--risk-subnormals"]):
+        typer.main.get_command(root)(words, standalone_mode=False)
+    assert found == [False, True]
