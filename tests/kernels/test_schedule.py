@@ -127,7 +127,7 @@ def test_schedule_of_a_random_program_gives_the_states_of_its_nodes() -> None:
 @pytest.mark.slow
 def test_schedule_of_many_random_programs_gives_the_states_of_their_nodes() -> None:
     check_random_programs(range(120, 1000), Compiled.NOTHING)
-    check_random_programs(range(6, 400), Compiled.STEPS)
+    check_random_programs(range(6, 200), Compiled.STEPS)
 
 
 # ---------------------------------------------------------------------------- whose memory
