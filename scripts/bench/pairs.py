@@ -22,7 +22,7 @@ OTHERS = 3
 class Effort:
     """How long to measure: pairs of turns, seconds of a turn, and the sides that take part."""
 
-    pairs: int = 7
+    pairs: int = 5
     turn_s: float = 0.1
     sides: tuple[str, ...] = (OURS, EAGER, DETERMINISTIC, COMPILED)
     alone: bool = False

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from scripts.bench.__main__ import PAGE, TABLE
 from scripts.bench.bars import FAILED, MET, MISSED, missed, standings
+from scripts.bench.catalogue import all_rows
 from scripts.bench.report import render
 
 
@@ -60,8 +62,8 @@ def test_thread_counts_stand_to_the_bar_separately():
 @pytest.mark.parametrize(("hashing", "expected"), [(0.000_16, MET), (0.000_17, MISSED)])
 def test_commitment_counts_a_state_every_eight_steps(hashing: float, expected: str):
     commit = {"seconds": hashing, "file_seconds": 1.0, "bytes": 1}
-    step = row("GPT", "training step", [1.0], commit=commit)
-    (standing,) = (s for s in standings(table(step)) if s.work == "commitment")
+    step = row("GPT step", "training step", [1.0], commit=commit)
+    (standing,) = (s for s in standings(table(step)) if s.work.startswith("commitment"))
     assert standing.verdict == expected
 
 
@@ -98,6 +100,8 @@ def test_page_says_how_much_subnormal_products_slow_each_side():
     assert "- 1 threads: ours 140.0 times, eager 100.0 times" in render(table(*rows))
 
 
-def test_table_survives_json():
-    figures = table(row("exp", "elementwise", [1.0]))
-    assert render(json.loads(json.dumps(figures))) == render(figures)
+def test_page_shows_the_committed_figures():
+    figures = json.loads(TABLE.read_text())
+    assert PAGE.read_text() == render(figures) + "\n"
+    measured = {(row["name"], row["threads"]) for row in figures["rows"]}
+    assert measured == {(row.name, threads) for row in all_rows() for threads in (1, 2)}
