@@ -14,7 +14,7 @@ from protocol.kernels.cuda.source import OUT, KernelSource, translation_unit
 from protocol.kernels.executor import Executor
 from protocol.program.canonical import encode_node
 from protocol.program.isa import DType
-from protocol.program.node import Node
+from protocol.program.node import Node, numel
 
 if TYPE_CHECKING:
     import torch
@@ -142,8 +142,7 @@ class CudaExecutor:
             raise ValueError(f"output has shape {tuple(out.shape)}, the node makes {node.shape}")
         self._check_tensor(out, node.dtype, node.numel, "output")
         for slot, (tensor, operand) in enumerate(zip(operands, node.operands, strict=True)):
-            count = int(np.prod(operand.shape, dtype=np.int64))
-            self._check_tensor(tensor, operand.dtype, count, f"operand {slot}")
+            self._check_tensor(tensor, operand.dtype, numel(operand.shape), f"operand {slot}")
             start, end = tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes
             if start < out.data_ptr() + out.nbytes and out.data_ptr() < end:
                 raise ValueError(f"output overlaps operand {slot}")

@@ -54,6 +54,56 @@ def permuted(*shape: int) -> Node:
     return b.finish(b.load(shapes.tensor(0, DType.F32, *shape), axes))
 
 
+def doubly_guarded(tokens: int) -> Node:
+    """A sum of the tokens whose two lists agree, into the row that both name."""
+    b = FoldBuilder(DType.F32, (7, 9), (tokens,))
+    lists = [
+        b.load(shapes.tensor(i, DType.I32, tokens), [b.red(0).axis(tokens, 1)]) for i in range(2)
+    ]
+    axes = [b.red(0).axis(tokens, 9), b.out(1).axis(9, 1)]
+    value = b.load(shapes.tensor(2, DType.F32, tokens, 9), axes)
+    for words in lists:
+        b.guard(words, 0)
+    return b.finish(b.add(b.acc, value))
+
+
+def product_of_gathered_rows(rows: int, columns: int, depth: int) -> Node:
+    """A product whose left rows are chosen by a list: no tile knows where they lie."""
+    b = FoldBuilder(DType.F32, (rows, columns), (depth,))
+    chosen = b.load(shapes.tensor(2, DType.I32, rows), [b.out(0).axis(rows, 1)])
+    left = [b.word_of(chosen).axis(20, depth), b.red(0).axis(depth, 1)]
+    right = [b.red(0).axis(depth, columns), b.out(1).axis(columns, 1)]
+    x = b.load(shapes.tensor(0, DType.F32, 20, depth), left)
+    y = b.load(shapes.tensor(1, DType.F32, depth, columns), right)
+    return b.finish(b.fma(x, y, b.acc))
+
+
+def product_that_skips(rows: int, columns: int, depth: int) -> Node:
+    """A product in which the first term of each element is out of bounds, and skipped."""
+    b = FoldBuilder(DType.F32, (rows, columns), (depth,))
+    left = [b.out(0).axis(rows, depth), (b.red(0) + -1).axis(depth, 1)]
+    right = [b.red(0).axis(depth, columns), b.out(1).axis(columns, 1)]
+    x = b.load(shapes.tensor(0, DType.F32, rows, depth), left, fill=0x3F800000, skip=True)
+    y = b.load(shapes.tensor(1, DType.F32, depth, columns), right)
+    return b.finish(b.fma(x, y, b.acc))
+
+
+def largest_of_growing(columns: int) -> Node:
+    """The accumulator grows before it is compared: the terms cannot be dealt out."""
+    b = FoldBuilder(DType.I32, (3,), (columns,))
+    x = b.load(
+        shapes.tensor(0, DType.I32, 3, columns),
+        [b.out(0).axis(3, columns), b.red(0).axis(columns, 1)],
+    )
+    return b.finish(b.imax(b.iadd(b.acc, b.i32(1)), x))
+
+
+def own_coordinate(which: int) -> Node:
+    """One coordinate of each element; the others may run as one, this one may not."""
+    b = FoldBuilder(DType.I32, (3, 4, 5), (2, 3))
+    return b.finish(b.iadd(b.acc, b.coordinate(which)))
+
+
 NODES: dict[str, Node] = {
     "product": shapes.product(13, 37, 45),
     "product, both transposed": shapes.product(29, 33, 5, transpose=(True, True)),
@@ -76,6 +126,11 @@ NODES: dict[str, Node] = {
     "largest of a row of bytes": extremum(3, 300, Op.IMAX, DType.U8),
     "dropout": dropout_words(600),
     "permuted copy": permuted(3, 70, 5),
+    "product of gathered rows": product_of_gathered_rows(12, 16, 9),
+    "product that skips": product_that_skips(12, 16, 9),
+    "largest of a growing sum": largest_of_growing(80),
+    "two guards on one coordinate": doubly_guarded(90),
+    **{f"coordinate {which}": own_coordinate(which) for which in range(5)},
 }
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from protocol.kernels.cuda.fold import plain_kernel
+from protocol.kernels.cuda.fold import NEUTRAL, associative_operation, plain_kernel
 from protocol.kernels.cuda.generate import kernel_of
 from protocol.kernels.cuda.product import Tile, product_kernel
 from protocol.kernels.cuda.source import OUT, KernelSource, translation_unit
 from protocol.kernels.executor import Executor
 from protocol.kernels.reference.evaluator import evaluate_node
-from protocol.program.isa import Op
+from protocol.program.isa import DType, Op
 from tests.kernels import shapes
 from tests.kernels.cuda.cases import NODES, all_kernels, named_case, opcode, random_cases
 from tests.kernels.cuda.shim.host import HostDevice, HostShimExecutor
@@ -125,6 +125,25 @@ def test_x01_term_of_zero_is_not_skipped(executor) -> None:
     assert (out[0, 0], out[0, 1], out[1, 1]) == (0, 0x7FC00000, 0x7FC00000)
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in NODES if " row" in name and associative_operation(NODES[name])]
+)
+def test_shared_kernel_lanes_start_from_what_changes_nothing(name) -> None:
+    # Each operation's own extreme as init and in every element: any other start would show.
+    node = NODES[name]
+    op = associative_operation(node)
+    assert op is not None
+    extreme = NEUTRAL[op]
+    nodes = [replace(node, init=init) for init in (extreme, node.init)]
+    executor = HostShimExecutor(nodes)
+    stored = node.operands[0].dtype
+    word = extreme & 0xFF if stored is DType.U8 else extreme
+    operand = np.full(node.operands[0].shape, word, f"<u{stored.width}").view(stored.numpy)
+    for each in nodes:
+        case = Case(each, [operand])
+        assert words_of(executor.run(each, [operand])) == evaluate_node(each, case.elements())
+
+
 def test_product_kernel_terms_are_not_padded(executor) -> None:
     # One more term of zeros, fma(+0, +0, -0), would make +0 of an accumulator that is -0.
     node = replace(NODES["product"], init=0x80000000)
@@ -135,9 +154,9 @@ def test_product_kernel_terms_are_not_padded(executor) -> None:
 @pytest.mark.parametrize("divisor", [(1 << 31) - 1, (1 << 31) - 3, 3])
 def test_plain_kernel_negative_coordinates_with_large_divisors_equals_reference(divisor) -> None:
     # As unsigned words, -2 is twice 2^31 - 1: its quotient would seem to be in bounds.
-    b = shapes.FoldBuilder(shapes.DType.F32, (12,))
+    b = shapes.FoldBuilder(DType.F32, (12,))
     coordinate = (b.out(0) + -8) // divisor
-    x = b.load(shapes.tensor(0, shapes.DType.F32, 4), [coordinate.axis(4, 1)], fill=0x40400000)
+    x = b.load(shapes.tensor(0, DType.F32, 4), [coordinate.axis(4, 1)], fill=0x40400000)
     case = Case(b.finish(x), [np.arange(1, 5, dtype="<f4")])
     got = HostShimExecutor().run(case.node, case.operands)
     assert words_of(got) == evaluate_node(case.node, case.elements())
@@ -155,7 +174,9 @@ def test_kernel_of_each_pattern_is_the_special_one() -> None:
     for name in ("largest of a row", "sum of a row of integers", "largest of a row of bytes"):
         assert kinds(name) == (False, False, True), name
     # A sum of floats has one order: its terms are never dealt out to threads.
-    for name in ("total", "lane sum, padded", "elementwise", "product, one row"):
+    for name in ("total", "lane sum, padded", "elementwise", "largest of a growing sum"):
+        assert kinds(name) == (False, False, False), name
+    for name in ("product, one row", "product of gathered rows", "product that skips"):
         assert kinds(name) == (False, False, False), name
 
 
@@ -167,9 +188,9 @@ def test_kernel_of_equal_nodes_is_shared_whatever_they_read() -> None:
 
 
 def test_plain_kernel_of_contiguous_tensors_divides_no_coordinate() -> None:
-    b = shapes.FoldBuilder(shapes.DType.F32, (4, 5, 6))
+    b = shapes.FoldBuilder(DType.F32, (4, 5, 6))
     axes = [b.out(0).axis(4, 30), b.out(1).axis(5, 6), b.out(2).axis(6, 1)]
-    node = b.finish(b.neg(b.load(shapes.tensor(0, shapes.DType.F32, 4, 5, 6), axes)))
+    node = b.finish(b.neg(b.load(shapes.tensor(0, DType.F32, 4, 5, 6), axes)))
     text = plain_kernel(node).text
     assert "p0[c2]" in text
     assert "%" not in text

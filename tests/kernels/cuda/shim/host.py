@@ -25,16 +25,24 @@ FLAGS = [
     "-fno-math-errno", "-Wno-unknown-pragmas", "-shared", "-fPIC",
 ]  # fmt: skip
 
+SANITIZED = [
+    "-fsanitize=undefined,float-cast-overflow", "-fno-sanitize=alignment",
+    "-fsanitize-undefined-trap-on-error",
+]  # fmt: skip
+
 
 class HostDevice:
     """Kernels on the CPU; a launch is done when it returns.
 
     Args:
         reversed_order: run a block's threads from the last to the first.
+        sanitized: end the process where the source does what C++ leaves undefined (and a GPU does
+            otherwise than this machine): shifts by 32 and more, casts out of range, overflows.
     """
 
-    def __init__(self, reversed_order: bool = False) -> None:
+    def __init__(self, reversed_order: bool = False, sanitized: bool = False) -> None:
         self.torch_device = torch.device("cpu")
+        self._flags = [*FLAGS, *(SANITIZED if sanitized else ())]
         self.reversed_order = reversed_order
         self._functions: dict[str, Any] = {}
         self._folder = tempfile.TemporaryDirectory()
@@ -49,7 +57,7 @@ class HostDevice:
             names = function_names(source)
             unit.write_text("\n".join([source, *map(_launcher, names)]))
             library = unit.with_suffix(".so")
-            command = ["g++", "-x", "c++", "-include", str(HEADER), *FLAGS, str(unit)]
+            command = ["g++", "-x", "c++", "-include", str(HEADER), *self._flags, str(unit)]
             subprocess.run([*command, "-o", str(library)], check=True)
             functions = ctypes.CDLL(str(library))
             for name in names:
