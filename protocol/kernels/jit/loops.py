@@ -6,7 +6,7 @@ Order of additions: an output's terms are added in its own lane, one after the o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from protocol.kernels.jit.emitter import Emitter, Val, constant, lane_numbers
@@ -194,43 +194,57 @@ class GroupCode:
         place, another piece may still read what they overwrite.
         """
         pending: list[tuple[Piece, Val, Chunk]] = []
-        for i, chunk in enumerate(chunks):
-            values: dict[int, Val] = {}
-            for number, piece in enumerate(self.group.pieces):
-                if number < len(folded):
-                    value = folded[number][i]
-                else:
-                    value = self.term(piece, chunk, init(piece), values)
+        values: list[dict[int, Val]] = [{} for _ in chunks]
+        for number, piece in enumerate(self.group.pieces):
+            if number < len(folded):
+                made = list(folded[number])
+            else:
+                accs = [init(piece)] * len(chunks)
+                made = self.terms(piece, chunks, accs, values, [{}] * len(chunks))
+            for i, value in enumerate(made):
                 if piece.node.dtype is DType.U8:
                     word = as_word(self.e, value)
                     value = self.e.binary("and", "i", word, constant("i", 255))
-                values[piece.member] = value
-                pending.append((piece, value, chunk))
+                values[i][piece.member] = value
+                pending.append((piece, value, chunks[i]))
         for piece, value, chunk in pending:
             place = chunk.number(self.e, Linear(0, self.steps))
             for home, public in self.frame.targets[piece.member]:
                 self.memory.store(home, value, place, chunk, public)
 
-    def term(
+    def terms(
         self,
         piece: Piece,
-        chunk: Chunk,
-        acc: Val,
-        values: dict[int, Val],
-        given: dict[int, Val] | None = None,
-    ) -> Val:
-        """The accumulator after one term.
+        chunks: Sequence[Chunk],
+        accs: Sequence[Val],
+        values: Sequence[dict[int, Val]],
+        given: Sequence[dict[int, Val]],
+    ) -> list[Val]:
+        """The accumulators of all chunks after one term.
+
+        The body is written instruction by instruction for all chunks: what stands side by side then
+        does not wait for each other, which is worth a fifth of the time of an exponential.
 
         Args:
             piece: the node.
-            chunk: the lanes, with the variables of the domain.
-            acc: the accumulator before.
-            values: of the loop's earlier pieces.
-            given: words of loads that are in registers already.
+            chunks: the lanes, with the variables of the domain.
+            accs: the accumulators before.
+            values: for each chunk those of the loop's earlier pieces.
+            given: for each chunk the words of loads that are in registers already.
         """
-        words, live = self.words(piece, chunk, values, given or {})
-        new = self.body(piece, chunk, acc, words)
-        return new if live is None else self.e.select(live, new, acc)
+        loaded = [self.words(piece, *rest) for rest in zip(chunks, values, given, strict=True)]
+        runs = [
+            self._run(piece, chunk, acc, words, piece.live)
+            for chunk, acc, (words, _) in zip(chunks, accs, loaded, strict=True)
+        ]
+        tables = list(zip(*runs, strict=True))[-1]
+        found = []
+        for table, acc, (_, live) in zip(tables, accs, loaded, strict=True):
+            result = table[piece.node.result]
+            is_float = piece.node.dtype is DType.F32
+            new = as_float(self.e, result) if is_float else as_word(self.e, result)
+            found.append(new if live is None else self.e.select(live, new, acc))
+        return found
 
     def words(
         self, piece: Piece, chunk: Chunk, values: dict[int, Val], given: dict[int, Val]
@@ -265,24 +279,18 @@ class GroupCode:
         (index,) = (argument for argument in last.arguments if argument != 0)
         words, live = self.words(piece, chunk, {}, {})
         instructions = [i for i in piece.live if node.first_instruction + i != node.result]
-        return self._values(piece, chunk, None, words, instructions)[index], live
+        (*_, table) = self._run(piece, chunk, None, words, instructions)
+        return table[index], live
 
-    def body(self, piece: Piece, chunk: Chunk, acc: Val, words: Sequence[Val | None]) -> Val:
-        """The body's result, of the accumulator's kind."""
-        result = self._values(piece, chunk, acc, words, piece.live)[piece.node.result]
-        if piece.node.dtype is DType.F32:
-            return as_float(self.e, result)
-        return as_word(self.e, result)
-
-    def _values(
+    def _run(
         self,
         piece: Piece,
         chunk: Chunk,
         acc: Val | None,
         words: Sequence[Val | None],
         instructions: Sequence[int],
-    ) -> dict[int, Val]:
-        """The body's values by index, as far as they are needed."""
+    ) -> Iterator[dict[int, Val]]:
+        """The body's values by index: what is known before, and after each instruction."""
         e, node = self.e, piece.node
         table = {1 + k: word for k, word in enumerate(words) if word is not None}
         if acc is not None:
@@ -292,13 +300,14 @@ class GroupCode:
             table[node.first_constant + i] = constant(kind, item.word)
         for index, function in piece.coordinates.items():
             table[index] = self.memory.words(chunk.number(e, function), chunk.lanes)
+        yield table
         for i in instructions:
             instruction = node.instructions[i]
             arguments = [table[a] for a in instruction.arguments]
             table[node.first_instruction + i] = apply(
                 e, instruction.op, arguments, i in piece.hidden
             )
-        return table
+            yield table
 
 
 def init(piece: Piece) -> Val:

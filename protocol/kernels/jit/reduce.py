@@ -12,10 +12,8 @@ from collections.abc import Sequence
 from protocol.kernels.jit.along import fold_along_terms, nest_loops, runs_along_terms
 from protocol.kernels.jit.emitter import Val, constant
 from protocol.kernels.jit.group import Piece, associative
-from protocol.kernels.jit.lanes import as_float, as_word
 from protocol.kernels.jit.loops import GroupCode, Span, init, weight, with_domain
 from protocol.kernels.jit.memory import LONGEST_STRIDE, Chunk
-from protocol.program.isa import DType
 
 
 def write_group(code: GroupCode, span: Span) -> None:
@@ -24,7 +22,7 @@ def write_group(code: GroupCode, span: Span) -> None:
     lanes = code.frame.width
     size = weight(code.group)
     if not folds:
-        unroll = 4 if size <= 8 else 2 if size <= 64 else 1
+        unroll = 4 if size <= 120 else 2 if size <= 240 else 1
         code.chunks(span, lanes, unroll, GroupCode.finish)
         return
     op = associative(folds[0].node)
@@ -33,7 +31,7 @@ def write_group(code: GroupCode, span: Span) -> None:
         return
     if code.frame.fewest < max(2, lanes // 4):
         lanes = 1
-    unroll = 8 if size <= 4 else 4 if size <= 12 else 2 if size <= 40 else 1
+    unroll = 8 if size <= 4 else 4 if size <= 60 else 2
     if any(_far_apart(code, piece) for piece in folds):
         unroll = 1  # transposing is much code, and a tile has few rows
     code.chunks(span, lanes, unroll, lambda own, chunks: _fold_outputs(own, folds, chunks))
@@ -43,14 +41,10 @@ def _fold_outputs(code: GroupCode, folds: Sequence[Piece], chunks: Sequence[Chun
     """Every lane folds its own terms in order. Accumulators: those of the first fold, ..."""
     lanes = chunks[0].lanes
     domain = folds[0].domain
-    work = [(piece, chunk) for piece in folds for chunk in chunks]
     turned = {piece.member: _turned(piece, chunks[0]) for piece in folds}
 
     def last(indices: Sequence[Val], accs: Sequence[Val]) -> list[Val]:
-        return [
-            _term(code, piece, with_domain(chunk, indices), acc)
-            for (piece, chunk), acc in zip(work, accs, strict=True)
-        ]
+        return _terms(code, folds, chunks, indices, accs, [{}] * len(accs))
 
     def row(indices: Sequence[Val], accs: Sequence[Val]) -> list[Val]:
         size = domain[-1]
@@ -58,7 +52,7 @@ def _fold_outputs(code: GroupCode, folds: Sequence[Piece], chunks: Sequence[Chun
         if start:
             with code.e.loop(constant("l", 0), constant("l", start), lanes, accs) as loop:
                 points = [*indices, loop.index]
-                loop.next = _block(code, work, turned, points, loop.carried)
+                loop.next = _block(code, folds, chunks, turned, points, loop.carried)
             accs = loop.results
         if start < size:
             with code.e.loop(constant("l", start), constant("l", size), 1, accs) as loop:
@@ -66,18 +60,28 @@ def _fold_outputs(code: GroupCode, folds: Sequence[Piece], chunks: Sequence[Chun
             accs = loop.results
         return list(accs)
 
-    accs = [code.e.spread(init(piece), lanes) for piece, _ in work]
+    accs = [code.e.spread(init(piece), lanes) for piece in folds for _ in chunks]
     accs = nest_loops(code, domain[:-1], accs, row) if domain else last([], accs)
     count = len(chunks)
     code.finish(chunks, [accs[i : i + count] for i in range(0, len(accs), count)])
 
 
-def _term(
-    code: GroupCode, piece: Piece, chunk: Chunk, acc: Val, given: dict[int, Val] | None = None
-) -> Val:
-    """The accumulator after a term, with the accumulator's own number of lanes."""
-    new = code.e.spread(code.term(piece, chunk, acc, {}, given), acc.lanes)
-    return as_float(code.e, new) if piece.node.dtype is DType.F32 else as_word(code.e, new)
+def _terms(
+    code: GroupCode,
+    folds: Sequence[Piece],
+    chunks: Sequence[Chunk],
+    indices: Sequence[Val],
+    accs: Sequence[Val],
+    given: Sequence[dict[int, Val]],
+) -> list[Val]:
+    """All accumulators after one term, with as many lanes as before."""
+    found = []
+    count = len(chunks)
+    points = [with_domain(chunk, indices) for chunk in chunks]
+    for number, piece in enumerate(folds):
+        own = slice(number * count, (number + 1) * count)
+        found += code.terms(piece, points, accs[own], [{}] * count, given[own])
+    return [code.e.spread(new, acc.lanes) for new, acc in zip(found, accs, strict=True)]
 
 
 # Terms that are neighbours in memory, in lanes that are not.
@@ -108,25 +112,24 @@ def _turned(piece: Piece, chunk: Chunk) -> list[int]:
 
 def _block(
     code: GroupCode,
-    work: Sequence[tuple[Piece, Chunk]],
+    folds: Sequence[Piece],
+    chunks: Sequence[Chunk],
     turned: dict[int, list[int]],
     indices: Sequence[Val],
     accs: Sequence[Val],
 ) -> list[Val]:
     """As many terms as lanes: each lane's terms are loaded as a vector, and all are transposed."""
     e = code.e
-    lanes = work[0][1].lanes
     columns = [
         {k: _transposed(code, piece, k, with_domain(chunk, indices)) for k in turned[piece.member]}
-        for piece, chunk in work
+        for piece in folds
+        for chunk in chunks
     ]
-    accs = list(accs)
-    for term in range(lanes):
+    for term in range(chunks[0].lanes):
         point = [*indices[:-1], e.add(indices[-1], constant("l", term))]
-        for i, (piece, chunk) in enumerate(work):
-            given = {k: vectors[term] for k, vectors in columns[i].items()}
-            accs[i] = _term(code, piece, with_domain(chunk, point), accs[i], given)
-    return accs
+        given = [{k: vectors[term] for k, vectors in own.items()} for own in columns]
+        accs = _terms(code, folds, chunks, point, accs, given)
+    return list(accs)
 
 
 def _transposed(code: GroupCode, piece: Piece, k: int, chunk: Chunk) -> list[Val]:
