@@ -1,7 +1,7 @@
 """Re-executes claims: finds what is false in them, and knows the truth in the disputes that follow.
 
-An accusation needs two executions that agree: with another instruction set and thread count, on
-what is false and on what it should be (trap X16). A machine that is not to be relied on says so.
+An accusation needs two executions that agree (trap X16): by other code and another number of
+threads (`kernels.second_opinion`), on what is false and on what it should be. A machine that is not to be relied on says so.
 
 A check is a generator that rests after each training step, so that whoever runs it can do something
 else in between.
@@ -21,7 +21,7 @@ from protocol.agents.watch.reader import Reader
 from protocol.dispute import challenger
 from protocol.dispute.proofs import Prover
 from protocol.dispute.state import ClaimFacts
-from protocol.kernels import Executor, instruction_sets
+from protocol.kernels import Executor, second_opinion
 from protocol.kernels.devices import AnyExecutor
 from protocol.storage import ContentMissing, ContentWrong, Store
 from protocol.training.checkpoints import CheckpointError
@@ -85,7 +85,7 @@ class Checker:
         self._hooks = hooks
         self._executors = executors or (
             Executor(),
-            Executor(threads=1, isa=instruction_sets()[-1]),
+            second_opinion(),
         )
         self._tasks: OrderedDict[bytes, Task] = OrderedDict()
         # Those used last stay. What is dropped can be run again; memory cannot be had again.

@@ -63,11 +63,8 @@ def _make_verifier(
     _telemetry: Telemetry,
 ) -> Verifier:
     from protocol.agents.verifier import Verifier
-    from protocol.kernels import Executor, instruction_sets
+    from protocol.kernels import second_opinion
 
-    # Two processors or instruction sets, two numbers of threads: a fault of one will not show in
-    # the other.
-    second = Executor(threads=1, isa=instruction_sets()[-1])
     return Verifier(
         runtime.reader,
         runtime.sender,
@@ -75,5 +72,5 @@ def _make_verifier(
         runtime.store_of,
         checks_all=check_all,
         folder=runtime.operator.home / TASKS,
-        executors=(first, second),
+        executors=(first, second_opinion()),
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from protocol.kernels.compiled import CompiledRegion, compile_or_none
 from protocol.kernels.cpu import _cpu
-from protocol.kernels.isa import choose_instruction_set
+from protocol.kernels.isa import BASELINE, choose_instruction_set, instruction_sets
 from protocol.kernels.region import single
 from protocol.program.canonical import encode_node
 from protocol.program.node import Node
@@ -51,6 +51,7 @@ class Executor:
     Raises:
         ValueError: fewer than one thread.
         InstructionSetError: an instruction set that this machine lacks.
+        MachineSettingError: `PINPOINT_JIT` is neither 0 nor 1.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Executor:
             raise ValueError(f"{self.threads} threads: give at least 1")
         self.isa = choose_instruction_set(isa)
         self.grain = grain
-        self.compiled = _default_compiled() if compiled is None else compiled
+        self.compiled = default_compiled() if compiled is None else compiled
         self._kernels: dict[bytes, _cpu.Kernel] = {}
         self._codes: list[CompiledRegion] = []  # kept alive for the kernels
 
@@ -137,12 +138,30 @@ class Executor:
         return rows
 
 
-def _default_compiled() -> Compiled:
-    asked = os.environ.get(JIT_VARIABLE, "1")
-    if asked not in ("", "0", "1"):
-        raise ValueError(
-            f"the environment variable {JIT_VARIABLE} is {asked!r}: set it to 0 to compile no "
-            f"machine code, or to 1 or not at all"
+def second_opinion() -> Executor:
+    """An executor whose code differs from the default one's, for checking what that one found.
+
+    Another instruction set where the machine has a second one with a fused multiply-add (in
+    software it is a hundred times slower), nothing compiled at run time, and one thread less.
+    """
+    known = instruction_sets()
+    fused = [isa for isa in known if isa != BASELINE]
+    isa = fused[1] if len(fused) > 1 else known[0]
+    return Executor(max(1, _cpus() - 1), isa, compiled=Compiled.NOTHING)
+
+
+def default_compiled() -> Compiled:
+    """What `JIT_VARIABLE` says: whole steps if it is 1 or empty or unset, nothing if it is 0.
+
+    Raises:
+        MachineSettingError: it is something else.
+    """
+    asked = os.environ.get(JIT_VARIABLE) or "1"
+    if asked not in ("0", "1"):
+        raise MachineSettingError(
+            f"it is not known whether to make machine code: {asked!r} means nothing",
+            f"the environment variable {JIT_VARIABLE} is {asked!r}, and can be 0 or 1",
+            f"unset {JIT_VARIABLE}, or set it to 0 to compute without machine code",
         )
     return Compiled.NOTHING if asked == "0" else Compiled.STEPS
 

@@ -8,11 +8,12 @@ from typing import Final
 from protocol.kernels.cpu import _cpu
 
 VARIABLE: Final = "PINPOINT_ISA"
+BASELINE: Final = "baseline"  # what every machine has; its fma may be software
 PAGE: Final = "docs/operate/settings.md#variables-for-the-machine"
 
 
-class InstructionSetError(ValueError):
-    """An instruction set was asked for that this machine lacks; in four parts for people."""
+class MachineSettingError(ValueError):
+    """A variable for the machine has a value that means nothing; in four parts for people."""
 
     def __init__(self, what: str, why: str, todo: str, read: str = PAGE) -> None:
         super().__init__(f"{what}: {why}; {todo}")
@@ -20,6 +21,10 @@ class InstructionSetError(ValueError):
         self.why = why
         self.todo = todo
         self.read = read
+
+
+class InstructionSetError(MachineSettingError):
+    """An instruction set was asked for that this machine lacks."""
 
 
 def instruction_sets() -> list[str]:

@@ -71,6 +71,10 @@ class CudaStepRunner(StepRunner):
         self._hasher: TensorHasher | None = None
         self._data: dict[int, tuple[Tensor, torch.Tensor]] = {}  # by the identity of the array
 
+    def adopt(self, state: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The state as it is: the first step copies it to the device."""
+        return state
+
     def run(
         self,
         step: int,

@@ -85,6 +85,19 @@ class StepRunner:
                     self._recycle(tensor)
         return after
 
+    def adopt(self, state: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Copies of ``state`` in this runner's memory: `run` may overwrite them with ``consume``.
+
+        Whoever lets go of the state that it had then holds a single one, also in the first step.
+        """
+        copies = []
+        for tensor, binding in zip(state, self.program.bindings, strict=True):
+            copy = self._buffer(binding.dtype, binding.shape)
+            np.copyto(copy, tensor)
+            copy.flags.writeable = False
+            copies.append(copy)
+        return copies
+
     def _run_whole(
         self, state: Sequence[Tensor], data: Sequence[Tensor], consume: bool
     ) -> dict[int, Tensor]:

@@ -85,6 +85,7 @@ class Trainer:
         until = self.task.manifest.steps if until is None else until
         with CheckpointFolder(self.task, self.folder) as checkpoints:
             done, state = checkpoints.resume()
+            state = self._runner.adopt(state)
             resumed, stopped = done, False
             while not stopped and self._next_checkpoint(done) <= until:
                 stopped = stop is not None and stop()

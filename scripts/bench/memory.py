@@ -66,7 +66,8 @@ def _run_ours(folder: Path, threads: int) -> None:
     from protocol.training.task import Task
 
     task = Task.load(folder)
-    runner, data, state = StepRunner(task.program, Executor(threads)), task.data, list(task.state)
+    runner, data = StepRunner(task.program, Executor(threads)), task.data
+    state = runner.adopt(task.state)
     del task  # the initial state is not needed any more
     for step in range(STEPS):
         state = runner.run(step, state, data, consume=True)
