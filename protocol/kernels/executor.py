@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 
 from protocol.kernels.compiled import CompiledRegion, compile_or_none
 from protocol.kernels.cpu import _cpu
-from protocol.kernels.isa import BASELINE, choose_instruction_set, instruction_sets
+from protocol.kernels.isa import (
+    BASELINE,
+    MachineSettingError,
+    choose_instruction_set,
+    instruction_sets,
+)
 from protocol.kernels.region import single
 from protocol.program.canonical import encode_node
 from protocol.program.node import Node
