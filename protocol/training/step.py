@@ -45,6 +45,8 @@ class StepRunner:
         self._spare: defaultdict[int, list[Tensor]] = defaultdict(list)
         self._own: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
         self._is_honest = type(self.hooks) is Hooks
+        # An executor with a `run` of its own wants every node to pass through it.
+        self._is_whole = self._is_honest and type(self.executor).run is Executor.run
         self._bound = sorted({b.index for b in program.bindings if b.kind is OperandKind.NODE})
         self._schedule: Schedule | None = None  # made when a whole step is first run
 
@@ -67,7 +69,7 @@ class StepRunner:
             consume: the caller gives up the tensors of ``state`` that an earlier step made, in
                 other states too: their memory is used again.
         """
-        if self._is_honest and observe is None:
+        if self._is_whole and observe is None:
             outputs = self._run_whole(state, data, consume)
         else:
             outputs = self._run_nodes(step, state, data, observe)
