@@ -154,8 +154,10 @@ def _group(region: Region, members: Sequence[int]) -> Group | None:
             source = None if access is None else region.sources[member][access.slot].member
             if source not in members:
                 registers.append(None)
-            elif access is None or access.checks or not _identity(access.address, flat):
-                return None
+            elif region.units < node.numel and (
+                access is None or access.checks or not _identity(access.address, flat)
+            ):
+                return None  # in a flat region a load is of the unit's own element or of nothing
             else:
                 registers.append(source)
         pieces.append(replace(piece, registers=tuple(registers)))

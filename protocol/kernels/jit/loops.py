@@ -254,22 +254,27 @@ class GroupCode:
         live: Val | None = None
         for k, access in enumerate(piece.accesses):
             source = piece.registers[k]
+            inside: Val | None = None
             if access is None:
                 words.append(None)
-            elif source is not None:
-                words.append(values[source])
+                continue
+            kind = "f" if access.dtype is DType.F32 else "i"
+            fill = constant(kind, access.fill)
+            if source is not None:
+                inside = self.memory.inside(access, chunk, words)
+                own = values[source]
+                words.append(own if inside is None else self.e.select(inside, own, fill))
             elif k in given:
                 words.append(given[k])
             elif access.absent:
-                kind = "f" if access.dtype is DType.F32 else "i"
-                words.append(constant(kind, access.fill))
+                words.append(fill)
             else:
                 home = self.frame.sources[piece.member][access.slot]
                 assert home is not None
                 word, inside = self.memory.load(home, access, chunk, words)
                 words.append(word)
-                if access.skip and inside is not None:
-                    live = inside if live is None else self.e.binary("and", "b", live, inside)
+            if access.skip and inside is not None:
+                live = inside if live is None else self.e.binary("and", "b", live, inside)
         return words, live
 
     def other_argument(self, piece: Piece, chunk: Chunk) -> tuple[Val, Val | None]:

@@ -144,6 +144,16 @@ class Memory:
         self, home: Home, access: Access, chunk: Chunk, words: Sequence[Val | None]
     ) -> _Loaded:
         """The word of a load in each lane, and where it is in bounds."""
+        return self._fetch(home, access, chunk, *self._place(access, chunk, words))
+
+    def inside(self, access: Access, chunk: Chunk, words: Sequence[Val | None]) -> Val | None:
+        """Where a load is in bounds; None for everywhere."""
+        return self._place(access, chunk, words)[1]
+
+    def _place(
+        self, access: Access, chunk: Chunk, words: Sequence[Val | None]
+    ) -> tuple[Number, Val | None, Val | None]:
+        """The affine part of the address, where it is in bounds, and what is not affine of it."""
         e = self.e
         place = chunk.number(e, access.address)
         inside: Val | None = None
@@ -159,7 +169,7 @@ class Memory:
                 if check.stride:
                     extra = step if extra is None else _sum(e, extra, step)
             inside = hit if inside is None else e.binary("and", "b", inside, hit)
-        return self._fetch(home, access, chunk, place, inside, extra)
+        return place, inside, extra
 
     def _divided(
         self, check: Check, number: Number, chunk: Chunk, words: Sequence[Val | None]

@@ -207,6 +207,27 @@ def test_compile_units_across_the_dimensions_are_refused(isa: str) -> None:
         compile_region(Region((node,), ((Source(buffer=0),),), (1,), 8, 2), isa)
 
 
+def test_compile_flat_region_reads_its_own_element_or_nothing(isa: str) -> None:
+    r = regions.RegionBuilder(37)
+    first = r.add(regions.pointwise((37,), lambda b, v: b.neg(v), r.buffer(DType.F32, 37)))
+    b = FoldBuilder(DType.F32, (37,))
+    word = b.load(first, [b.out(0).axis(37, 0), (b.out(0) + -9).axis(20, 1)], offset=9, fill=5)
+    skipped = b.load(first, [(b.out(0) + -3).axis(34, 1)], offset=3, skip=True)
+    kept = [first, r.add(b.finish(b.add(word, skipped)))]
+    check(r.region(kept), isa, 12)
+
+
+def test_compile_flat_region_of_shapes_askew_is_refused(isa: str) -> None:
+    r = regions.RegionBuilder(24)
+    first = r.add(regions.pointwise((4, 6), lambda b, v: b.neg(v), r.buffer(DType.F32, 4, 6)))
+    b = FoldBuilder(DType.F32, (6, 4))
+    word = b.load(first, [b.out(0).axis(6, 4), b.out(1).axis(4, 1)])
+    row = b.load(r.buffer(DType.F32, 6), [b.out(0).axis(6, 1)])
+    kept = r.add(b.finish(b.add(word, row)))
+    with pytest.raises(Unsupported, match="one loop"):
+        compile_region(r.region([kept]), isa)
+
+
 def test_compile_equal_kinds_share_their_code(isa: str) -> None:
     first, second = compile_region(regions.adamw(100), isa), compile_region(regions.adamw(77), isa)
     assert first.linked is second.linked
