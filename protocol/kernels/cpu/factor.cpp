@@ -9,10 +9,8 @@ namespace {
 constexpr int kWorthTurning = 4;  // terms in a row from which lines are transposed in registers
 
 // strip[k * width + i] = from[terms[k] + i * stride]
-template <int64_t kStride>
 void pack_strided(float* __restrict strip, int width, const float* __restrict from, int n,
                   const int64_t* terms, int64_t depth, int64_t stride) {
-  if (kStride != 0) stride = kStride;
   for (int64_t k = 0; k < depth; ++k, strip += width) {
     const float* source = from + terms[k];
     for (int i = 0; i < n; ++i) strip[i] = source[i * stride];
@@ -104,15 +102,17 @@ void Factor::pack_pieces(float* to, int width, const float* from, const Strip& s
       pack_piece<4>(to + i, width, source, terms, depth);
       length = 4;
     } else if (run > 1 || left == 1) {
-      pack_strided<1>(to + i, width, source, run, terms, depth, 1);
+      pack_strided(to + i, width, source, run, terms, depth, 1);
     } else {
       const int64_t stride = line[1] - line[0];
       length = 2;
       while (length < left && line[length] - line[length - 1] == stride) ++length;
       if (stride == 2) {
-        pack_strided<2>(to + i, width, source, length, terms, depth, stride);
+        for (int64_t t = 0; t < depth; ++t) {
+          ops_.copy_evens(to + i + t * width, source + terms[t], length);
+        }
       } else {
-        pack_strided<0>(to + i, width, source, length, terms, depth, stride);
+        pack_strided(to + i, width, source, length, terms, depth, stride);
       }
     }
     i += length;

@@ -17,6 +17,9 @@ namespace {
 // Strips that are packed together: what a row of memory holds of them is then read in one go.
 constexpr int64_t kGroup = 8;
 
+// Packed words of a left factor that all jobs share; of a larger one each job packs what it needs.
+constexpr int64_t kMostShared = int64_t{1} << 20;
+
 struct Memory {
   Scratch rows, columns, left, right, sums;
   Offsets row_offsets;
@@ -100,7 +103,8 @@ void Matmul::run(const void* const* operands, void* out, int threads) const {
   const int64_t batches = static_cast<int64_t>(out_batch_.size());
   const int64_t strips = static_cast<int64_t>(cuts_.strips.size());
   const Grid grid = choose_grid(cuts_, batches, threads);
-  const bool shares = !left_moves_ && batches * grid.column_parts > 1;
+  const bool shares = !left_moves_ && batches * grid.column_parts > 1 &&
+                      panels() * panel_words(terms()) <= kMostShared;
   const float* packed = shares ? pack_all_rows(operands, threads) : nullptr;
   parallel_for(batches * grid.row_parts * grid.column_parts, threads, [&](int64_t number) {
     const int64_t column = number % grid.column_parts;

@@ -15,20 +15,18 @@ int64_t coef_of(const Parts& parts, const Axis& axis, int coordinate) {
   return 0;
 }
 
+constexpr int64_t kAhead = 1024;  // words that a copy fetches before it needs them
+
 // Rows are short: calls of the library's functions would take longer than their work.
 void fill_few(float* to, int64_t count, float word) {
   for (int64_t i = 0; i < count; ++i) to[i] = word;
 }
 
-template <int64_t kStep>
-void copy_strided(float* __restrict to, const float* __restrict from, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) to[i] = from[i * kStep];
-}
-
 // to[i] = from[i * step]
-void copy_few(float* __restrict to, const float* __restrict from, int64_t count, int64_t step) {
+void copy_few(float* __restrict to, const float* __restrict from, int64_t count, int64_t step,
+              const TileOps& ops) {
   if (step == 2) {
-    copy_strided<2>(to, from, count);
+    ops.copy_evens(to, from, count);
     return;
   }
   if (step != 1) {
@@ -192,7 +190,9 @@ void PaddedCopy::copy_plane(float* to, const float* from, const Batch& batch) co
   const int64_t end = std::clamp<int64_t>(row.size - first, begin, row.extent);
   std::fill_n(to, row.extent * row.pitch, fill_);
   for (int64_t u = begin; u < end; ++u) {
-    copy_inside(to + row.place(u), from + row.stride * (first + u), batch);
+    const float* line = from + row.stride * (first + u);
+    for (int64_t i = 0; i < row.pitch; i += 16) __builtin_prefetch(line + kAhead + i);
+    copy_inside(to + row.place(u), line, batch);
   }
 }
 
@@ -201,7 +201,8 @@ void PaddedCopy::copy_inside(float* to, const float* from, const Batch& batch) c
   const int64_t length = sides_.back().length();
   for (size_t phase = 0; phase < batch.spans.size(); ++phase, to += length) {
     const Span& in = batch.spans[phase];
-    copy_few(to + in.first, from + batch.from[phase], in.last - in.first, batch.step);
+    copy_few(to + in.first, from + batch.from[phase], in.last - in.first, batch.step,
+             ops_);
   }
 }
 

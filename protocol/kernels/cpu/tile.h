@@ -50,6 +50,8 @@ struct TileOps {
   // those before `room` may be written.
   void (*pack_terms)(float* strip, int64_t width, int64_t room, const float* from,
                      const int64_t* lines, int n, int64_t depth);
+  // to[i] = from[2 * i] for i < n; nothing beyond from[2 * n - 2] is read.
+  void (*copy_evens)(float* to, const float* from, int64_t n);
 
   TileKernel kernel(int rows_of_tile, int vectors_of_tile, bool in_place) const {
     return kernels[((in_place ? vectors : 0) + vectors_of_tile - 1) * rows + rows_of_tile - 1];

@@ -3,6 +3,7 @@
 //   Vec, kLanes, kRowStrip, kRows, kVectors
 //   load, store, load_part(from, n), store_part(to, n, vector), splat, fused(a, b, c), canonical
 //   transpose(Vec[kLanes]): in place
+//   evens(low, high): lanes 0, 2, ... of two vectors
 // Order of additions: k in increasing order on each accumulator; nothing else is added.
 
 template <int R, int V, bool kInPlace>
@@ -109,4 +110,13 @@ void pack_terms(float* strip, int64_t width, int64_t room, const float* from,
       for (int i = 0; i < part; ++i) to[k * width + i] = from[lines[first + i] + k];
     }
   }
+}
+
+void copy_evens(float* to, const float* from, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const float* low = from + 2 * i;
+    store(to + i, evens(load(low), load_part(low + kLanes, kLanes - 1)));
+  }
+  for (; i < n; ++i) to[i] = from[2 * i];
 }

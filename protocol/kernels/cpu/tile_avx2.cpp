@@ -40,6 +40,11 @@ inline Vec canonical(Vec v) {
   return _mm256_blendv_ps(v, splat(kCanonicalNan), _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
 }
 
+inline Vec evens(Vec low, Vec high) {
+  const __m256d pairs = _mm256_castps_pd(_mm256_shuffle_ps(low, high, 0x88));
+  return _mm256_castpd_ps(_mm256_permute4x64_pd(pairs, 0xd8));
+}
+
 inline void transpose(Vec (&r)[kLanes]) {
   Vec t[kLanes];
   for (int i = 0; i < kLanes; i += 2) {
@@ -63,8 +68,8 @@ inline void transpose(Vec (&r)[kLanes]) {
 
 }  // namespace
 
-const TileOps kAvx2Tiles = {"avx2",   kLanes,        kRowStrip,  kRows,
-                            kVectors, kTiles.data(), pack_lanes, pack_terms};
+const TileOps kAvx2Tiles = {"avx2",        kLanes,     kRowStrip,  kRows,     kVectors,
+                            kTiles.data(), pack_lanes, pack_terms, copy_evens};
 
 }  // namespace pinpoint
 

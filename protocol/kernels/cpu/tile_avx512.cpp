@@ -41,6 +41,12 @@ inline Vec canonical(Vec v) {
   return _mm512_mask_mov_ps(v, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), splat(kCanonicalNan));
 }
 
+inline Vec evens(Vec low, Vec high) {
+  const __m512i lanes =
+      _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  return _mm512_permutex2var_ps(low, lanes, high);
+}
+
 inline void transpose(Vec (&r)[kLanes]) {
   Vec t[kLanes];
   for (int i = 0; i < kLanes; i += 2) {
@@ -71,8 +77,8 @@ inline void transpose(Vec (&r)[kLanes]) {
 
 }  // namespace
 
-const TileOps kAvx512Tiles = {"avx512", kLanes,        kRowStrip,  kRows,
-                              kVectors, kTiles.data(), pack_lanes, pack_terms};
+const TileOps kAvx512Tiles = {"avx512",      kLanes,     kRowStrip,  kRows,     kVectors,
+                              kTiles.data(), pack_lanes, pack_terms, copy_evens};
 
 }  // namespace pinpoint
 

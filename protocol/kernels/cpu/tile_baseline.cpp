@@ -49,6 +49,9 @@ inline Vec canonical(Vec v) {
   }
   return v;
 }
+inline Vec evens(Vec low, Vec high) {
+  return {low.lane[0], low.lane[2], high.lane[0], high.lane[2]};
+}
 inline void transpose(Vec (&r)[kLanes]) {
   for (int i = 0; i < kLanes; ++i) {
     for (int j = 0; j < i; ++j) std::swap(r[i].lane[j], r[j].lane[i]);
@@ -59,7 +62,7 @@ inline void transpose(Vec (&r)[kLanes]) {
 
 }  // namespace
 
-const TileOps kBaselineTiles = {"baseline", kLanes,        kRowStrip,  kRows,
-                                kVectors,   kTiles.data(), pack_lanes, pack_terms};
+const TileOps kBaselineTiles = {"baseline",    kLanes,     kRowStrip,  kRows,     kVectors,
+                                kTiles.data(), pack_lanes, pack_terms, copy_evens};
 
 }  // namespace pinpoint

@@ -34,6 +34,8 @@ inline Vec splat(uint32_t word) { return vreinterpretq_f32_u32(vdupq_n_u32(word)
 inline Vec fused(Vec a, Vec b, Vec c) { return vfmaq_f32(c, a, b); }
 inline Vec canonical(Vec v) { return vbslq_f32(vceqq_f32(v, v), v, splat(kCanonicalNan)); }
 
+inline Vec evens(Vec low, Vec high) { return vuzp1q_f32(low, high); }
+
 inline void transpose(Vec (&r)[kLanes]) {
   const Vec t[kLanes] = {vtrn1q_f32(r[0], r[1]), vtrn2q_f32(r[0], r[1]), vtrn1q_f32(r[2], r[3]),
                          vtrn2q_f32(r[2], r[3])};
@@ -47,8 +49,8 @@ inline void transpose(Vec (&r)[kLanes]) {
 
 }  // namespace
 
-const TileOps kNeonTiles = {"neon",   kLanes,        kRowStrip,  kRows,
-                            kVectors, kTiles.data(), pack_lanes, pack_terms};
+const TileOps kNeonTiles = {"neon",        kLanes,     kRowStrip,  kRows,     kVectors,
+                            kTiles.data(), pack_lanes, pack_terms, copy_evens};
 
 }  // namespace pinpoint
 #endif
