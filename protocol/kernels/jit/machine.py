@@ -34,9 +34,13 @@ class Machine:
         )
 
 
+_AVX2: Final = "+avx2,+fma"
+_AVX512: Final = f"{_AVX2},+avx512f,+avx512dq,+avx512bw,+avx512vl"
+
 MACHINES: Final = {
-    "avx512": Machine("x86_64-unknown-linux-gnu", "x86-64-v4", "-prefer-256-bit", 16, 512),
-    "avx2": Machine("x86_64-unknown-linux-gnu", "x86-64-v3", "", 8, 256),
+    # What cpu/isa.cpp looks for, and nothing else.
+    "avx512": Machine("x86_64-unknown-linux-gnu", "x86-64", _AVX512, 16, 512),
+    "avx2": Machine("x86_64-unknown-linux-gnu", "x86-64", _AVX2, 8, 256),
     "neon": Machine("aarch64-unknown-linux-gnu", "generic", "+neon", 4, 128),
 }
 
