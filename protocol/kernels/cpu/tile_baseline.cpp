@@ -10,6 +10,8 @@
 namespace pinpoint {
 namespace {
 
+#include "fused.inl"
+
 constexpr int kLanes = 4;
 constexpr int kRowStrip = 4;
 constexpr int kRows = 4;
@@ -40,7 +42,7 @@ inline Vec splat(uint32_t word) {
   return splat(&value);
 }
 inline Vec fused(Vec a, Vec b, Vec c) {
-  for (int i = 0; i < kLanes; ++i) c.lane[i] = std::fma(a.lane[i], b.lane[i], c.lane[i]);
+  for (int i = 0; i < kLanes; ++i) c.lane[i] = fused(a.lane[i], b.lane[i], c.lane[i]);
   return c;
 }
 inline Vec canonical(Vec v) {
