@@ -7,8 +7,9 @@ without a GPU, with another `Device`.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from protocol.kernels.cuda.compiler import compile_source
@@ -63,7 +64,8 @@ class Gpu:
         self._architecture = f"sm_{major}{minor}"
         self._functions: dict[str, Any] = {}
         self._modules: list[Any] = []
-        torch.zeros(1, device=self._device)  # makes torch's context, which modules are loaded into
+        torch.zeros(1, device=self._device)  # torch's context is the device's primary one
+        self._context = self._call("cuDevicePrimaryCtxRetain", self._call("cuDeviceGet", number))
 
     @property
     def torch_device(self) -> torch.device:
@@ -76,7 +78,6 @@ class Gpu:
         Raises:
             UnsafeKernel: the compiler made what might give other bits.
         """
-        import torch
 
         def compiled(source: str) -> bytes:
             result = compile_source(source, self._architecture)
@@ -85,7 +86,7 @@ class Gpu:
 
         with ThreadPoolExecutor() as pool:
             cubins = list(pool.map(compiled, sources))
-        with torch.cuda.device(self._device):
+        with self._current():
             for source, cubin in zip(sources, cubins, strict=True):
                 module = self._call("cuModuleLoadData", cubin)
                 self._modules.append(module)
@@ -97,7 +98,7 @@ class Gpu:
         import torch
 
         types = (ctypes.c_uint64,) * len(arguments)
-        with torch.cuda.device(self._device):
+        with self._current():
             stream = torch.cuda.current_stream(self._device).cuda_stream
             self._call(
                 "cuLaunchKernel",
@@ -109,6 +110,15 @@ class Gpu:
                 (tuple(arguments), types),
                 0,
             )
+
+    @contextmanager
+    def _current(self) -> Iterator[None]:
+        """Torch's context is the calling thread's, which a thread that is new to CUDA lacks."""
+        import torch
+
+        with torch.cuda.device(self._device):
+            self._call("cuCtxSetCurrent", self._context)
+            yield
 
     def _call(self, name: str, *arguments: Any) -> Any:
         """The value of a driver call; CudaUnavailable, with what the driver says, if it failed."""

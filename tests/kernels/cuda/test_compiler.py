@@ -10,6 +10,7 @@ import pytest
 
 from protocol.kernels.cuda.compiler import OPTIONS, CompileError, compile_source
 from protocol.kernels.cuda.errors import MissingPackage
+from protocol.kernels.cuda.generate import kernel_of
 from protocol.kernels.cuda.ptx_check import check_ptx
 from protocol.kernels.cuda.source import (
     KernelSource,
@@ -25,12 +26,14 @@ ARCHITECTURES = ("sm_75", "sm_80", "sm_90")
 
 
 def kernels_of_all_kinds(scale: int) -> list[KernelSource]:
-    """Kernels of the named nodes; with a scale, also of every opcode and of random nodes."""
+    """The kernels of the named nodes; with a scale, all that could run any kind of node."""
     nodes = list(NODES.values())
     if scale:
         nodes += [opcode(op).node for op in Op]
     nodes += [make_case(family, seed, 40).case.node for family in FAMILIES for seed in range(scale)]
     nodes += [case.node for case in random_cases(40)[: scale * 20]]
+    if not scale:
+        return [kernel_of(node) for node in nodes]
     return [kernel for node in nodes for kernel in all_kernels(node)]
 
 
