@@ -248,8 +248,8 @@ def _database(error: Exception) -> UserError:
     )
 
 
-@explains("protocol.kernels.isa.InstructionSetError")
-def _instruction_set(error: Exception) -> UserError:
+@explains("protocol.kernels.isa.MachineSettingError")
+def _machine_setting(error: Exception) -> UserError:
     # The error's own four parts count.
     return UserError("the kernels cannot run", str(error), "", INPUT_PAGE, Code.USAGE)
 

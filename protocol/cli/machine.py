@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from protocol.cli.checks import Area, Finding, examine, fail, ok, warn
+from protocol.cli.machine_code import machine_code
 
 LEAST_PYTHON: Final = (3, 11)
 LEAST_FREE_BYTES: Final = 1 << 29
@@ -34,6 +35,7 @@ def machine_findings() -> Iterator[Finding]:
     yield from examine(Area.MACHINE, "python", _python)
     yield from examine(Area.MACHINE, "hashing", _hashing)
     yield from examine(Area.MACHINE, "bits", _bits)
+    yield from examine(Area.MACHINE, "machine code", machine_code)
     yield from examine(Area.MACHINE, "subnormal numbers", _subnormals)
     yield from examine(Area.MACHINE, "clock", _clock)
 

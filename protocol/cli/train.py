@@ -207,11 +207,11 @@ def _run_result(task: Task, out: Path, outcome: Outcome) -> dict[str, Any]:
 
 def _executor(isa: str | None, threads: int | None) -> Executor:
     from protocol.kernels.executor import Executor
-    from protocol.kernels.isa import InstructionSetError
+    from protocol.kernels.isa import MachineSettingError
 
     try:
         return Executor(threads, isa)
-    except InstructionSetError:
+    except MachineSettingError:
         raise  # it speaks for itself
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

@@ -87,7 +87,7 @@ def test_everything_is_well_on_a_devnet(doctor) -> None:
     well = {name for name, finding in found.items() if finding["grade"] == "ok"}
     assert well >= {
         *("python", "hashing", "bits", "home", "deployments file", "endpoint", "contracts"),
-        "subnormal numbers",
+        *("machine code", "subnormal numbers"),
         *("keystore", "keystore's mode", "gas", "bonds", "verifier's stake", "own store"),
     }
 

@@ -89,6 +89,16 @@ def test_train_run_with_wrong_flags_is_refused(arguments, says, pinpoint, task) 
     assert says in done.error["what"]
 
 
+def test_train_run_with_a_wrong_variable_for_the_machine_is_refused(pinpoint, task) -> None:
+    run = ("train", "run", str(task), "--out", "run", "--json")
+    done = pinpoint(*run, env={"PINPOINT_JIT": "perhaps"})
+    assert done.code == 2
+    assert "'perhaps'" in done.error["why"]
+    assert "PINPOINT_JIT" in done.error["todo"]
+    assert done.error["read"].endswith("#variables-for-the-machine")
+    assert pinpoint(*run, env={"PINPOINT_JIT": "0"}).code == 0
+
+
 def test_train_run_of_a_missing_task_is_refused(pinpoint) -> None:
     done = pinpoint("train", "run", "nothing", "--out", "run", "--json")
     assert done.code == 2

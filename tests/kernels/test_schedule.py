@@ -14,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from protocol.kernels import Executor, compiled, instruction_sets, schedule
-from protocol.kernels.executor import Compiled
+from protocol.kernels.executor import JIT_VARIABLE, Compiled
+from protocol.kernels.isa import PAGE, MachineSettingError
 from protocol.kernels.jit import compile as jit
 from protocol.kernels.jit.cache import CacheWarning
 from protocol.kernels.jit.errors import Unsupported
@@ -305,6 +306,33 @@ def _forget_code() -> None:
     """As a new process: what is compiled is found in the cache only."""
     jit._compiled.cache_clear()
     jit._linked.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("value", "how"),
+    [(None, Compiled.STEPS), ("", Compiled.STEPS), ("1", Compiled.STEPS), ("0", Compiled.NOTHING)],
+)
+def test_variable_says_whether_machine_code_is_made(monkeypatch, value, how) -> None:
+    if value is None:
+        monkeypatch.delenv(JIT_VARIABLE, raising=False)
+    else:
+        monkeypatch.setenv(JIT_VARIABLE, value)
+    assert Executor(1).compiled is how
+    task = mlp()
+    assert run(task, Executor(1), consume=True) == expected(task)
+
+
+@pytest.mark.parametrize("value", ["yes", "2", " 1", "false"])
+def test_variable_of_another_value_is_refused_in_four_parts(monkeypatch, value) -> None:
+    monkeypatch.setenv(JIT_VARIABLE, value)
+    assert Executor(1, compiled=Compiled.NOTHING).compiled is Compiled.NOTHING
+    with pytest.raises(MachineSettingError) as raised:
+        Executor(1)
+    error = raised.value
+    assert repr(value) in error.what
+    assert repr(value) in error.why
+    assert JIT_VARIABLE in error.todo
+    assert error.read == PAGE
 
 
 def test_step_whose_outputs_are_all_state_runs_without_an_arena() -> None:
