@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from protocol.kernels import Executor, compiled, instruction_sets, schedule
+from protocol.kernels.cpu import _cpu
 from protocol.kernels.executor import JIT_VARIABLE, Compiled
 from protocol.kernels.isa import PAGE, MachineSettingError
 from protocol.kernels.jit import compile as jit
@@ -244,6 +245,14 @@ def _bound(task: Task) -> list[tuple[Binding, bytes]]:
     """The bindings to nodes, with the state after the first step."""
     pairs = zip(task.program.bindings, expected(task)[1], strict=True)
     return [(b, raw) for b, raw in pairs if b.kind is OperandKind.NODE]
+
+
+def test_native_schedule_binds_no_copy_of_an_array() -> None:
+    """The copy would be gone before the run."""
+    native = _cpu.Schedule([24])
+    native.bind(0, np.zeros((2, 3), "<f4"))
+    with pytest.raises(TypeError, match="incompatible"):
+        native.bind(0, np.zeros((3, 2), "<f4").T)
 
 
 # ---------------------------------------------------------------------------- who runs it

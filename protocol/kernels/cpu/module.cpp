@@ -216,7 +216,7 @@ NB_MODULE(_cpu, m) {
       .def("add_kernel", &PySchedule::add_kernel, nb::arg("kernel"), nb::arg("operands"),
            nb::arg("out"))
       .def("add_barrier", &PySchedule::add_barrier)
-      .def("bind", &PySchedule::bind, nb::arg("buffer"), nb::arg("array"))
+      .def("bind", &PySchedule::bind, nb::arg("buffer"), nb::arg("array").noconvert())
       .def("run", &PySchedule::run, nb::arg("threads"), "Releases the GIL.");
   m.def("fold", &fold, nb::arg("node"), nb::arg("operands"), nb::arg("element"), nb::arg("rows"),
         nb::arg("isa") = "",
