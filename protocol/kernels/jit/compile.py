@@ -15,7 +15,7 @@ from protocol.kernels.jit.machine import Linked, compile_text, machine_of, versi
 from protocol.kernels.region import Region
 from protocol.program.node import Node, OperandKind
 
-REMEMBERED = 4096  # kinds of regions, and pieces of code; about 20 KB each
+REMEMBERED = 512  # kinds of regions, and pieces of code; about 50 KB each
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from protocol.kernels.jit.memory import KINDS, Home
 from protocol.kernels.jit.reduce import write_group
 from protocol.kernels.region import Region
 from protocol.program.isa import DType
+from protocol.program.node import numel
 
 NAME = "fold"
 SCRATCH = 48 << 10  # bytes of a tile that stay in a core's nearest caches
@@ -162,7 +163,7 @@ def _layout(region: Region, stages: list[_Stage]) -> _Layout:
     _lend(region, stages, uses, layout)
     kept = [member for member in uses if member not in layout.lent]
     per_unit = 4 * sum(region.inner(member) for member in kept if member not in layout.brief)
-    touched = 4 * sum(region.inner(member) for member in range(len(region.nodes)))
+    touched = _touched(region)
     tile = min(TILE_MOST, SCRATCH // max(1, per_unit), CACHE // touched)
     if tile < TILE_LEAST:
         tile = TILE_LEAST if per_unit * TILE_LEAST <= SCRATCH_MOST else 1
@@ -172,6 +173,20 @@ def _layout(region: Region, stages: list[_Stage]) -> _Layout:
         units = 1 if member in layout.brief else layout.tile
         layout.size += -(-4 * region.inner(member) * units // SCRATCH_ALIGN) * SCRATCH_ALIGN
     return layout
+
+
+def _touched(region: Region) -> int:
+    """Bytes of a unit: of the values that members pass on or store, and of what is read by units."""
+    read = {
+        source.buffer: operand
+        for node, sources in zip(region.nodes, region.sources, strict=True)
+        for operand, source in zip(node.operands, sources, strict=True)
+        if source.buffer is not None
+    }
+    inputs = sum(
+        numel(operand.shape) * operand.dtype.width // region.units for operand in read.values()
+    )
+    return max(1, inputs + WORD * sum(region.inner(m) for m in range(len(region.nodes))))
 
 
 def _lend(

@@ -127,21 +127,23 @@ class GroupCode:
             variables = (*outer, c)[: len(self.group.dims)]
             return Chunk(lanes, variables, vector, mask)
 
-        def block(c: Val) -> None:
-            visit(self, [at(e.add(c, constant("l", i * lanes)), None) for i in range(unroll)])
+        def block(c: Val, count: int) -> None:
+            visit(self, [at(e.add(c, constant("l", i * lanes)), None) for i in range(count)])
 
         if span.count is not None:
-            unroll = max(1, min(unroll, span.count // lanes))
-            while span.count // lanes % unroll:  # no whole chunk is left for the masked loop
-                unroll -= 1
-            step = lanes * unroll
-            middle = span.count - span.count % lanes
+            whole = span.count // lanes
+            unroll = _side_by_side(whole, unroll)
+            middle = whole - whole % unroll
             if middle:
-                with e.loop(constant("l", 0), constant("l", middle), step) as loop:
-                    block(e.add(span.first, loop.index))
-            if middle < span.count:
-                rest = e.add(span.first, constant("l", middle))
-                visit(self, [at(rest, self.existing(constant("l", span.count - middle), lanes))])
+                stop = constant("l", middle * lanes)
+                with e.loop(constant("l", 0), stop, lanes * unroll) as loop:
+                    block(e.add(span.first, loop.index), unroll)
+            if middle < whole:
+                block(e.add(span.first, constant("l", middle * lanes)), whole - middle)
+            over = span.count - whole * lanes
+            if over:
+                rest = e.add(span.first, constant("l", whole * lanes))
+                visit(self, [at(rest, self.existing(constant("l", over), lanes))])
             return
         step = lanes * unroll
         last = span.last(e)
@@ -149,7 +151,7 @@ class GroupCode:
         rest = e.binary("srem", "l", length, constant("l", step))
         middle_at = e.add(last, e.scale(rest, -1))
         with e.loop(span.first, middle_at, step) as loop:
-            block(loop.index)
+            block(loop.index, unroll)
         if step > 1:
             with e.loop(middle_at, last, lanes) as loop:
                 left = e.add(last, e.scale(loop.index, -1))
@@ -313,6 +315,14 @@ class GroupCode:
                 e, instruction.op, arguments, i in piece.hidden
             )
             yield table
+
+
+def _side_by_side(chunks: int, most: int) -> int:
+    """How many of a known number of chunks to take at a time: a divisor, unless that is small."""
+    for count in range(min(most, chunks), most // 2, -1):
+        if chunks % count == 0:
+            return count
+    return max(1, min(most, chunks))
 
 
 def init(piece: Piece) -> Val:
