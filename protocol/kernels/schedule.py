@@ -9,6 +9,7 @@ worth compiling or that the compiler declines, run on it one by one. The bits ar
 from __future__ import annotations
 
 import mmap
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +30,9 @@ Tensor = NDArray[Any]
 
 WORTH_COMPILING: Final = 1 << 14
 """Instructions and loads of a region below which the C++ engine is as fast, whatever it takes."""
+MOST_COMPILING: Final = 30.0
+"""Seconds of a core for compiling one program, thirty times what a transformer of six layers takes:
+a hostile one could take hours. What comes after that runs on the C++ engine."""
 HUGE_ARENA: Final = 4 << 20  # bytes from which asking for huge pages pays
 
 _Place = tuple[str, int, int]  # what memory, and which part of it: for finding conflicts
@@ -173,8 +177,11 @@ def _prepare(program: Program, executor: Executor) -> Iterator[_Ready]:
     def is_compiled(node: Node) -> bool:
         return executor.compiled is not Compiled.NOTHING and kernels[id(node)].name in compilable
 
+    spent = 0.0
     for stage in stages_of(program, is_compiled):
-        ready = _compile(stage, executor)
+        start = time.thread_time()
+        ready = _compile(stage, executor) if spent < MOST_COMPILING else None
+        spent += time.thread_time() - start
         if ready is not None:
             yield ready
             continue

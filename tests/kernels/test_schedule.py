@@ -295,6 +295,15 @@ def test_region_that_the_compiler_declines_is_run_by_its_nodes(monkeypatch) -> N
         assert run(task, Executor(2), consume=True) == expected(task)
 
 
+def test_program_that_would_compile_for_too_long_is_run_by_its_nodes(monkeypatch) -> None:
+    monkeypatch.setattr(schedule, "MOST_COMPILING", 1e-9)
+    task = TASKS["transformer"]()
+    executor = Executor(2, compiled=Compiled.STEPS)
+    stages = Schedule(task.program, executor).stages
+    assert sum(stage.region is not None for stage in stages) <= 1, "the first takes all the time"
+    assert run(task, executor, consume=True) == expected(task)
+
+
 def test_damaged_cache_is_compiled_again(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("PINPOINT_CACHE", str(tmp_path))
     task = TASKS["mlp"]()
