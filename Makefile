@@ -74,9 +74,10 @@ native: $(BASE) ## rebuild the C++ modules in place
 artifacts: $(FULL) $(NODE) ## compile the contracts and rewrite protocol/chain/artifacts/
 	$(PY) -m protocol.chain.compiler
 
-lint: $(FULL) ## ruff (lint and format) and mypy
+lint: $(FULL) ## ruff and clang-format (lint and format) and mypy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(VENV)/bin/clang-format --dry-run -Werror $$(git ls-files '*.cpp' '*.h' '*.inl' '*.cu' '*.cuh')
 	$(PY) -m mypy
 
 test: setup lint solidity ## what a change must pass: lint, types, tests in Solidity and in Python

@@ -25,8 +25,12 @@ using Word = uint32_t;
 constexpr Word kFlushing = 0x8040;  // FTZ and DAZ
 constexpr Word kUpward = 0x4000;
 constexpr Word kControl = 0xffc0;  // without the sticky flags
-Word control_word() { return _mm_getcsr(); }
-void set_control_word(Word word) { _mm_setcsr(word); }
+Word control_word() {
+  return _mm_getcsr();
+}
+void set_control_word(Word word) {
+  _mm_setcsr(word);
+}
 #else
 using Word = uint64_t;
 constexpr Word kFlushing = 1 << 24;  // FZ
@@ -37,7 +41,9 @@ Word control_word() {
   asm volatile("mrs %0, fpcr" : "=r"(word));
   return word;
 }
-void set_control_word(Word word) { asm volatile("msr fpcr, %0" : : "r"(word)); }
+void set_control_word(Word word) {
+  asm volatile("msr fpcr, %0" : : "r"(word));
+}
 #endif
 
 float as_float(uint32_t word) {
@@ -47,7 +53,9 @@ float as_float(uint32_t word) {
 }
 
 // Noinline: no instruction of it may move to where the control word is another.
-__attribute__((noinline)) float half(float value) { return value * 0.5f; }
+__attribute__((noinline)) float half(float value) {
+  return value * 0.5f;
+}
 
 // Half of the subnormal of word 2i + 1 lies between two words: the even one is right.
 int64_t wrong_words(const std::vector<float>& products) {

@@ -2,9 +2,9 @@
 //
 //   fold_driver CASES OUTPUTS      prints the names of the instruction sets
 //
-// CASES, little-endian: u32 count; each: u32 length, the node's bytes; u32 operands, each u64 length
-// and its bytes; i64 element. OUTPUTS, for each case and each instruction set: the output of each
-// number of threads, then the rows of the fold of the element.
+// CASES, little-endian: u32 count; each: u32 length, the node's bytes; u32 operands, each u64
+// length and its bytes; i64 element. OUTPUTS, for each case and each instruction set: the output of
+// each number of threads, then the rows of the fold of the element.
 #include <cstdint>
 #include <cstdio>
 #include <cstring>

@@ -67,8 +67,7 @@ void swap_sides(Arrangement& product) {
 
 // Words of a padded copy for each word that the product reads.
 double copy_ratio(const Node& node, const Arrangement& product, int load, const Parts& lines) {
-  const int64_t volume =
-      padded_volume(node.loads[load], lines, product.terms, int64_t{1} << 40);
+  const int64_t volume = padded_volume(node.loads[load], lines, product.terms, int64_t{1} << 40);
   return static_cast<double>(volume) / static_cast<double>(points_of(lines)) /
          static_cast<double>(points_of(product.terms));
 }
@@ -159,9 +158,7 @@ int64_t kept_of(const Load& load, Arrangement product, size_t part) {
 // Cuts the columns into batches.
 void split_columns(const Node& node, Arrangement& product) {
   const Load& load = node.loads[product.right];
-  auto volume = [&] {
-    return padded_volume(load, product.columns, product.terms, kLargestCopy);
-  };
+  auto volume = [&] { return padded_volume(load, product.columns, product.terms, kLargestCopy); };
   for (size_t i = 0; i < product.columns.size(); ++i) {
     Part& columns = product.columns[i];
     if (columns.coordinate == product.lane && volume() < kLargestCopy) continue;
@@ -182,9 +179,8 @@ bool is_affordable(const Node& node, const Arrangement& product, int load, const
 }  // namespace
 
 bool Arrangement::moves_left(const Node& node, const Plan& plan) const {
-  return std::any_of(batch.begin(), batch.end(), [&](const Part& part) {
-    return moves(node, plan, left, part.coordinate);
-  });
+  return std::any_of(batch.begin(), batch.end(),
+                     [&](const Part& part) { return moves(node, plan, left, part.coordinate); });
 }
 
 std::optional<Arrangement> arrange(const Node& node, const Plan& plan, const TileOps& ops) {
@@ -202,8 +198,8 @@ std::optional<Arrangement> arrange(const Node& node, const Plan& plan, const Til
     return std::nullopt;
   }
   product.copies_left = !plan.loads[product.left].checked_axes.empty();
-  product.copies_right = !plan.loads[product.right].checked_axes.empty() ||
-                         is_worth_turning(node, plan, product, ops);
+  product.copies_right =
+      !plan.loads[product.right].checked_axes.empty() || is_worth_turning(node, plan, product, ops);
   if (product.copies_right) {
     choose_lane(node, product, ops);
     split_columns(node, product);

@@ -12,12 +12,12 @@ namespace pinpoint {
 // For every batch: out[row, column] = init + the sum over terms of left[row, term] * right[term,
 // column]. Columns are the lanes of the tiles.
 struct Arrangement {
-  int left;   // loads
+  int left;  // loads
   int right;
   Parts batch, rows, columns, terms;
-  bool copies_left;   // read a padded copy
+  bool copies_left;  // read a padded copy
   bool copies_right;
-  int lane;           // coordinate whose neighbours the copy of the right factor joins, or -1
+  int lane;  // coordinate whose neighbours the copy of the right factor joins, or -1
 
   bool moves_left(const Node& node, const Plan& plan) const;
 };

@@ -25,8 +25,8 @@ void count_long(uint32_t* lane, int64_t start, int64_t period, int64_t dim, int 
 
 }  // namespace
 
-Block::Block(const Plan& plan, const Space& space, const BlockOps& ops,
-             const void* const* operands, bool check_guards)
+Block::Block(const Plan& plan, const Space& space, const BlockOps& ops, const void* const* operands,
+             bool check_guards)
     : plan_(plan), space_(space), ops_(ops), operands_(operands), check_guards_(check_guards) {
   const Node& node = plan.node;
   // Each buffer starts at a cache line: a vector across two lines costs twice.
@@ -172,8 +172,7 @@ void Block::copy_runs(uint32_t* to, const AffineRuns& runs, DType dtype, const v
   }
 }
 
-void Block::copy_run(uint32_t* to, int length, int64_t inner, DType dtype,
-                     const void* from) const {
+void Block::copy_run(uint32_t* to, int length, int64_t inner, DType dtype, const void* from) const {
   if (dtype == DType::U8) {
     const uint8_t* bytes = static_cast<const uint8_t*>(from);
     for (int t = 0; t < length; ++t) to[t] = bytes[t * inner];
@@ -256,8 +255,8 @@ void Block::load_clipped(int k, const int64_t* coordinates) {
     uint32_t* to = own_[1 + k] + run.lane;
     if (first == 0 && last == kBlock && inner == 1 && dtype != DType::U8) {
       // The whole block lies in bounds side by side: the body reads the operand itself.
-      buffers_[1 + k] = static_cast<uint32_t*>(const_cast<void*>(
-          static_cast<const void*>(from + address * 4)));
+      buffers_[1 + k] =
+          static_cast<uint32_t*>(const_cast<void*>(static_cast<const void*>(from + address * 4)));
       return;
     }
     std::fill_n(to, first, load.fill);
@@ -305,8 +304,7 @@ void Block::load_checked(int k, const int64_t* coordinates) {
   }
   const void* from = operands_[load.operand];
   if (node.load_dtype(k) == DType::U8) {
-    ops_.pick_u8(own_[1 + k], static_cast<const uint8_t*>(from), address, in_bounds, load.fill,
-                 n_);
+    ops_.pick_u8(own_[1 + k], static_cast<const uint8_t*>(from), address, in_bounds, load.fill, n_);
   } else {
     ops_.pick(own_[1 + k], static_cast<const uint32_t*>(from), address, in_bounds, load.fill, n_);
   }

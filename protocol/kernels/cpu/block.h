@@ -55,12 +55,12 @@ class Block {
   uint32_t* mask_;
   bool varies_[kMaxCoordinates] = {};
   bool coordinate_needed_[kMaxCoordinates] = {};
-  std::vector<AffineRuns> runs_;          // per load
-  std::vector<bool> clipped_;             // per load: bounds are found once per run
-  std::vector<bool> fixed_;               // per load: the same at every value of the scalars
-  std::vector<bool> loaded_;              // ... and loaded for this block already
+  std::vector<AffineRuns> runs_;  // per load
+  std::vector<bool> clipped_;     // per load: bounds are found once per run
+  std::vector<bool> fixed_;       // per load: the same at every value of the scalars
+  std::vector<bool> loaded_;      // ... and loaded for this block already
   std::vector<std::vector<int64_t>> axis_values_;  // per load: varying part of each checked axis
-  std::vector<Step> direct_;  // plan.dependent, writing into the accumulator
+  std::vector<Step> direct_;                       // plan.dependent, writing into the accumulator
 };
 
 }  // namespace pinpoint

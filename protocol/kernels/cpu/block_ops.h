@@ -30,9 +30,9 @@ struct BlockOps {
   // `result` is the buffer of the new accumulator, 0 if it is unchanged, which differs from an
   // independent value in that `dependent` is set. `live` (or null) is 0 for a skipped term.
   // `record` (or null) receives the accumulator after each term at distance `record_stride`.
-  void (*chain)(const Step* steps, int count, int result, bool dependent,
-                uint32_t* const* buffers, int n, const uint32_t* live, uint32_t* accumulator,
-                uint32_t* record, int64_t record_stride);
+  void (*chain)(const Step* steps, int count, int result, bool dependent, uint32_t* const* buffers,
+                int n, const uint32_t* live, uint32_t* accumulator, uint32_t* record,
+                int64_t record_stride);
 
   // destination[t] = live[t] ? value[t] : destination[t]
   void (*blend)(uint32_t* destination, const uint32_t* value, const uint32_t* live, int n);

@@ -19,17 +19,19 @@ static inline uint32_t as_word(float value) {
   __builtin_memcpy(&word, &value, 4);
   return word;
 }
-static inline int32_t as_int(uint32_t word) { return static_cast<int32_t>(word); }
+static inline int32_t as_int(uint32_t word) {
+  return static_cast<int32_t>(word);
+}
 
 #include "fused.inl"
 
 // Per-lane meaning of each opcode, on words.
 #define F(x) as_float(x)
 #define I(x) as_int(x)
-#define LANE(name, expression)                                                                \
-  static inline uint32_t lane_##name(uint32_t a, uint32_t b, uint32_t c) {                    \
-    (void)a, (void)b, (void)c;                                                                \
-    return expression;                                                                        \
+#define LANE(name, expression)                                             \
+  static inline uint32_t lane_##name(uint32_t a, uint32_t b, uint32_t c) { \
+    (void)a, (void)b, (void)c;                                             \
+    return expression;                                                     \
   }
 LANE(add, as_word(F(a) + F(b)))
 LANE(sub, as_word(F(a) - F(b)))
@@ -50,11 +52,11 @@ LANE(b2f, a)
 LANE(i2f, as_word(static_cast<float>(I(a))))
 LANE(iadd, a + b)
 LANE(isub, a - b)
-LANE(imul, a * b)
+LANE(imul, a* b)
 LANE(imulhi, static_cast<uint32_t>((static_cast<uint64_t>(a) * b) >> 32))
 LANE(idiv, b == 0 ? 0u : b == 0xffffffffu ? 0u - a : static_cast<uint32_t>(I(a) / I(b)))
 LANE(irem, b == 0 || b == 0xffffffffu ? 0u : static_cast<uint32_t>(I(a) % I(b)))
-LANE(iand, a & b)
+LANE(iand, a& b)
 LANE(ior, a | b)
 LANE(ixor, a ^ b)
 LANE(ishl, a << (b & 31))
@@ -79,7 +81,9 @@ static inline uint32_t lane_f2i(uint32_t a, uint32_t, uint32_t) {
 #undef F
 #undef I
 
-static inline int padded(int n) { return (n + kLanes - 1) & ~(kLanes - 1); }
+static inline int padded(int n) {
+  return (n + kLanes - 1) & ~(kLanes - 1);
+}
 
 // Destination and source buffers are the same or disjoint, so no lane depends on another.
 #define FOR_LANES(n) PINPOINT_IVDEP for (int t = 0; t < (n); ++t)
@@ -92,9 +96,11 @@ static void run(const Step* steps, int count, uint32_t* const* buffers, int n) {
     const uint32_t* b = buffers[step->args[1]];
     const uint32_t* c = buffers[step->args[2]];
     switch (step->op) {
-#define X(byte, name, arguments, result)                      \
-  case byte:                                                  \
-    FOR_LANES(n) { d[t] = lane_##name(a[t], b[t], c[t]); }    \
+#define X(byte, name, arguments, result)    \
+  case byte:                                \
+    FOR_LANES(n) {                          \
+      d[t] = lane_##name(a[t], b[t], c[t]); \
+    }                                       \
     break;
       PINPOINT_OPCODES(X)
 #undef X
@@ -145,20 +151,27 @@ static void chain(const Step* steps, int count, int result, bool dependent,
 
 static void blend(uint32_t* destination, const uint32_t* value, const uint32_t* live, int n) {
   n = padded(n);
-  FOR_LANES(n) { destination[t] = live[t] != 0 ? value[t] : destination[t]; }
+  FOR_LANES(n) {
+    destination[t] = live[t] != 0 ? value[t] : destination[t];
+  }
 }
 
 static void gather(uint32_t* destination, const uint32_t* source, const int32_t* offsets, int n) {
-  FOR_LANES(n) { destination[t] = source[offsets[t]]; }
+  FOR_LANES(n) {
+    destination[t] = source[offsets[t]];
+  }
 }
 
-static void gather_u8(uint32_t* destination, const uint8_t* source, const int32_t* offsets,
-                      int n) {
-  FOR_LANES(n) { destination[t] = source[offsets[t]]; }
+static void gather_u8(uint32_t* destination, const uint8_t* source, const int32_t* offsets, int n) {
+  FOR_LANES(n) {
+    destination[t] = source[offsets[t]];
+  }
 }
 
 static void gather_strided(uint32_t* destination, const uint32_t* source, int64_t stride, int n) {
-  FOR_LANES(n) { destination[t] = source[t * stride]; }
+  FOR_LANES(n) {
+    destination[t] = source[t * stride];
+  }
 }
 
 static void count(uint32_t* destination, int64_t start, int64_t period, int64_t dim, int n) {
@@ -180,10 +193,14 @@ static void add_word(bool narrow, void* value, const uint32_t* word, int64_t coe
   if (narrow) {
     uint32_t* sum = static_cast<uint32_t*>(value);
     uint32_t factor = static_cast<uint32_t>(coef);
-    FOR_LANES(n) { sum[t] += factor * word[t]; }
+    FOR_LANES(n) {
+      sum[t] += factor * word[t];
+    }
   } else {
     int64_t* sum = static_cast<int64_t*>(value);
-    FOR_LANES(n) { sum[t] += coef * static_cast<int64_t>(as_int(word[t])); }
+    FOR_LANES(n) {
+      sum[t] += coef * static_cast<int64_t>(as_int(word[t]));
+    }
   }
 }
 
@@ -192,11 +209,15 @@ static void shift(bool narrow, void* result, const void* value, int64_t scalar, 
     uint32_t* sum = static_cast<uint32_t*>(result);
     const uint32_t* from = static_cast<const uint32_t*>(value);
     uint32_t distance = static_cast<uint32_t>(scalar);
-    FOR_LANES(n) { sum[t] = from[t] + distance; }
+    FOR_LANES(n) {
+      sum[t] = from[t] + distance;
+    }
   } else {
     int64_t* sum = static_cast<int64_t*>(result);
     const int64_t* from = static_cast<const int64_t*>(value);
-    FOR_LANES(n) { sum[t] = from[t] + scalar; }
+    FOR_LANES(n) {
+      sum[t] = from[t] + scalar;
+    }
   }
 }
 

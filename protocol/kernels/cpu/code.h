@@ -9,8 +9,8 @@
 
 namespace pinpoint {
 
-// Computes units [begin, end) of a region of nodes. `scratch` belongs to the thread and is aligned to
-// 64 bytes; buffers are whole tensors.
+// Computes units [begin, end) of a region of nodes. `scratch` belongs to the thread and is aligned
+// to 64 bytes; buffers are whole tensors.
 using Code = void (*)(void* const* buffers, void* scratch, int64_t begin, int64_t end);
 
 constexpr int kMaxStageBuffers = 256;

@@ -8,8 +8,8 @@ namespace pinpoint {
 namespace {
 
 constexpr int64_t kMostResting = int64_t{1} << 18;  // sums of a job that rest in its own buffer
-constexpr int64_t kFewPanels = 3;     // so few do not repay the packing of contiguous columns
-constexpr double kPackingWork = 8.0;  // of a column's word, in fused multiply-adds of a row
+constexpr int64_t kFewPanels = 3;        // so few do not repay the packing of contiguous columns
+constexpr double kPackingWork = 8.0;     // of a column's word, in fused multiply-adds of a row
 constexpr int64_t kWorthMoreJobs = 256;  // rows and columns of a job that may be cut further
 
 int64_t cache_size(int level, int64_t otherwise) {
@@ -38,12 +38,14 @@ double waste(const std::vector<Strip>& strips, int64_t columns, int lanes) {
   return static_cast<double>(strips.size()) * lanes / static_cast<double>(columns) - 1.0;
 }
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 
 }  // namespace
 
-Cuts choose_cuts(const Factor& left, const Factor& right,
-                         const std::vector<int32_t>& out_runs, const TileOps& ops) {
+Cuts choose_cuts(const Factor& left, const Factor& right, const std::vector<int32_t>& out_runs,
+                 const TileOps& ops) {
   const int64_t rows = static_cast<int64_t>(left.lines().size());
   const int64_t columns = static_cast<int64_t>(right.lines().size());
   const int64_t terms = static_cast<int64_t>(left.terms().size());
@@ -66,8 +68,7 @@ Cuts choose_cuts(const Factor& left, const Factor& right,
   std::vector<int32_t> both(columns);
   for (int64_t j = 0; j < columns; ++j) both[j] = std::min(out_runs[j], right.line_runs()[j]);
   const bool may_stay = right.is_copied() || panels <= kFewPanels;
-  const bool in_place =
-      may_stay && (choose(both, packing) || choose(right.line_runs(), packing));
+  const bool in_place = may_stay && (choose(both, packing) || choose(right.line_runs(), packing));
   if (!in_place && !choose(out_runs, packing / 2)) choose(no_ends, 0.0);
   cuts.direct = true;
   for (const Strip& strip : cuts.strips) {
@@ -89,8 +90,7 @@ Grid choose_grid(const Cuts& cuts, int64_t batches, int threads) {
   Grid grid{ceil_div(panels, cuts.job_panels), 1};
   auto job_rows = [&] { return ceil_div(panels, grid.row_parts) * cuts.panels.back().lanes; };
   auto job_columns = [&] { return ceil_div(strips, grid.column_parts) * cuts.strips[0].lanes; };
-  while (!cuts.direct && job_rows() * job_columns() > kMostResting &&
-         grid.column_parts < strips) {
+  while (!cuts.direct && job_rows() * job_columns() > kMostResting && grid.column_parts < strips) {
     ++grid.column_parts;
   }
   // Every thread needs a job, and a few more each even out what disturbs some of them.

@@ -18,8 +18,8 @@ struct Cuts {
   int64_t job_panels;          // most panels of a job
 };
 
-Cuts choose_cuts(const Factor& left, const Factor& right,
-                         const std::vector<int32_t>& out_runs, const TileOps& ops);
+Cuts choose_cuts(const Factor& left, const Factor& right, const std::vector<int32_t>& out_runs,
+                 const TileOps& ops);
 
 // A job: some panels times some strips of a batch.
 struct Grid {

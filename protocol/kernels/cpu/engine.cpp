@@ -14,7 +14,7 @@
 namespace pinpoint {
 namespace {
 
-constexpr int64_t kFewOutputs = 8;          // fewer: lanes are terms
+constexpr int64_t kFewOutputs = 8;  // fewer: lanes are terms
 
 std::vector<int> range(int first, int last) {
   std::vector<int> numbers(last - first);
@@ -69,12 +69,11 @@ uint32_t run_terms(const Plan& plan, Block& block, const Space& domain, int64_t 
     int n = static_cast<int>(std::min<int64_t>(kBlock, domain.points - start));
     block.begin(start, n);
     Live live = block.load(coordinates);
-    ops.run(plan.independent.data(), static_cast<int>(plan.independent.size()), block.buffers(),
-            n);
+    ops.run(plan.independent.data(), static_cast<int>(plan.independent.size()), block.buffers(), n);
     uint32_t* row = rows == nullptr ? nullptr : rows + start * columns;
     ops.chain(plan.dependent.data(), static_cast<int>(plan.dependent.size()), plan.result,
-              plan.result_depends, block.buffers(), n,
-              live == Live::All ? nullptr : block.mask(), &accumulator, row, columns);
+              plan.result_depends, block.buffers(), n, live == Live::All ? nullptr : block.mask(),
+              &accumulator, row, columns);
     for (int64_t k = 0; row != nullptr && k + 1 < columns; ++k) {
       const uint32_t* words = block.word(static_cast<int>(k));
       for (int t = 0; t < n; ++t) row[t * columns + 1 + k] = words[t];

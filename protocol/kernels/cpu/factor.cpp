@@ -26,8 +26,8 @@ void pack_piece(float* strip, int width, const float* from, const int64_t* terms
 
 }  // namespace
 
-Factor::Factor(const Node& node, const Plan& plan, int load, const Parts& batch,
-               const Parts& lines, const Parts& terms, bool copied, int lane, const TileOps& ops)
+Factor::Factor(const Node& node, const Plan& plan, int load, const Parts& batch, const Parts& lines,
+               const Parts& terms, bool copied, int lane, const TileOps& ops)
     : ops_(ops),
       operand_(node.loads[load].operand),
       constant_(plan.loads[load].constant),

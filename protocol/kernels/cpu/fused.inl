@@ -1,5 +1,5 @@
-// a*b + c rounded once. Included once per instruction set, inside its namespace, like block_ops.inl:
-// no header but <cstdint>.
+// a*b + c rounded once. Included once per instruction set, inside its namespace, like
+// block_ops.inl: no header but <cstdint>.
 
 #ifndef PINPOINT_HAS_FMA
 #if defined(__aarch64__) || defined(__FMA__)

@@ -19,12 +19,11 @@
 #define PINPOINT_ARM 1
 #endif
 
-#define PINPOINT_TABLE(name, isa)                                                             \
-  {                                                                                           \
-    name, isa::run, isa::chain, isa::blend, isa::gather, isa::gather_u8, isa::gather_strided, \
-        isa::count, isa::add_word, isa::shift, isa::check_axis, isa::pick, isa::pick_u8,      \
-        isa::canonicalise, isa::narrow_u8                                                     \
-  }
+#define PINPOINT_TABLE(name, isa)                                     \
+  {name,          isa::run,          isa::chain,          isa::blend, \
+   isa::gather,   isa::gather_u8,    isa::gather_strided, isa::count, \
+   isa::add_word, isa::shift,        isa::check_axis,     isa::pick,  \
+   isa::pick_u8,  isa::canonicalise, isa::narrow_u8}
 
 namespace pinpoint {
 

@@ -82,8 +82,8 @@ class Matmul final : public Kernel {
   void pack_panels(float* to, const float* located, int64_t first, int64_t last, int64_t k,
                    int64_t depth) const;
   void run_job(const Job& job, const void* const* operands, float* out) const;
-  void run_block(const Job& job, const float* rows, const float* located, float* out,
-                 int64_t k, int64_t depth) const;
+  void run_block(const Job& job, const float* rows, const float* located, float* out, int64_t k,
+                 int64_t depth) const;
   void run_tiles(const Job& job, const float* rows, int vectors, bool in_place, Tile& tile) const;
   void write(const Job& job, const float* sums, float* out) const;
   void write_row(const float* from, float* to, const Strip& strip) const;
@@ -94,7 +94,7 @@ class Matmul final : public Kernel {
   Factor left_, right_;
   bool left_moves_;  // from batch to batch
   Offsets out_batch_, out_row_, out_column_;
-  std::vector<int32_t> out_runs_;  // of columns that are neighbours
+  std::vector<int32_t> out_runs_;   // of columns that are neighbours
   std::vector<int32_t> out_pairs_;  // ... that have one element between them
   Cuts cuts_;
 };
@@ -109,12 +109,9 @@ void Matmul::run(const void* const* operands, void* out, int threads) const {
   parallel_for(batches * grid.row_parts * grid.column_parts, threads, [&](int64_t number) {
     const int64_t column = number % grid.column_parts;
     const int64_t row = number / grid.column_parts % grid.row_parts;
-    const Job job{number / grid.column_parts / grid.row_parts,
-                  panels() * row / grid.row_parts,
-                  panels() * (row + 1) / grid.row_parts,
-                  strips * column / grid.column_parts,
-                  strips * (column + 1) / grid.column_parts,
-                  packed};
+    const Job job{number / grid.column_parts / grid.row_parts, panels() * row / grid.row_parts,
+                  panels() * (row + 1) / grid.row_parts,       strips * column / grid.column_parts,
+                  strips * (column + 1) / grid.column_parts,   packed};
     run_job(job, operands, static_cast<float*>(out));
   });
 }
@@ -169,8 +166,8 @@ void Matmul::run_job(const Job& job, const void* const* operands, float* out) co
     const int64_t depth = std::min(cuts_.depth, terms() - k);
     const float* block = rows;
     if (job.packed_rows != nullptr) {
-      block = job.packed_rows + k * panels() * ops_.row_strip +
-              job.first_panel * panel_words(depth);
+      block =
+          job.packed_rows + k * panels() * ops_.row_strip + job.first_panel * panel_words(depth);
     } else {
       pack_panels(rows, left, job.first_panel, job.last_panel, k, depth);
     }
@@ -268,8 +265,7 @@ void Matmul::write_row(const float* from, float* to, const Strip& strip) const {
 }
 
 // Two rows that are neighbours in the output: often its columns are every second element.
-void Matmul::write_two_rows(const float* from, int64_t pitch, float* to,
-                            const Strip& strip) const {
+void Matmul::write_two_rows(const float* from, int64_t pitch, float* to, const Strip& strip) const {
   for (int lane = 0; lane < strip.lanes;) {
     const int64_t column = strip.first + lane;
     const int run = std::min(out_pairs_[column], strip.lanes - lane);

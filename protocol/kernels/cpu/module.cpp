@@ -36,10 +36,9 @@ const BlockOps& find_ops(const std::string& name) {
 
 template <typename Array>
 void check_array(const Array& array, DType dtype, int64_t numel, const std::string& what) {
-  nb::dlpack::dtype expected =
-      dtype == DType::F32   ? nb::dtype<float>()
-      : dtype == DType::I32 ? nb::dtype<int32_t>()
-                            : nb::dtype<uint8_t>();
+  nb::dlpack::dtype expected = dtype == DType::F32   ? nb::dtype<float>()
+                               : dtype == DType::I32 ? nb::dtype<int32_t>()
+                                                     : nb::dtype<uint8_t>();
   if (array.dtype() != expected) {
     throw std::invalid_argument(what + ": dtype differs from the node's, which is " +
                                 (dtype == DType::F32   ? "float32"
@@ -172,8 +171,7 @@ void fold(nb::bytes bytes, std::vector<Input> arrays, int64_t element,
     throw std::invalid_argument("element " + std::to_string(element) + " of " +
                                 std::to_string(node.numel));
   }
-  if (static_cast<int64_t>(rows.shape(0)) != node.terms ||
-      rows.shape(1) != 1 + node.loads.size()) {
+  if (static_cast<int64_t>(rows.shape(0)) != node.terms || rows.shape(1) != 1 + node.loads.size()) {
     throw std::invalid_argument("rows must have shape (" + std::to_string(node.terms) + ", " +
                                 std::to_string(1 + node.loads.size()) + ")");
   }
@@ -195,14 +193,16 @@ std::vector<std::string> instruction_sets() {
 NB_MODULE(_cpu, m) {
   m.doc() = "Fold engine on the CPU.";
   nb::class_<pinpoint::Work>(m, "Work", "Machine code and how its units may be cut into jobs.")
-      .def("__init__", [](pinpoint::Work* work, uintptr_t address, int64_t units, int64_t grain,
-                          int64_t granule, int64_t scratch_bytes) {
-             *work = {reinterpret_cast<pinpoint::Code>(address), units, grain, granule,
-                      scratch_bytes};
-             pinpoint::check(*work);
-           },
-           nb::arg("address"), nb::arg("units"), nb::arg("grain"), nb::arg("granule"),
-           nb::arg("scratch_bytes"));
+      .def(
+          "__init__",
+          [](pinpoint::Work* work, uintptr_t address, int64_t units, int64_t grain, int64_t granule,
+             int64_t scratch_bytes) {
+            *work = {reinterpret_cast<pinpoint::Code>(address), units, grain, granule,
+                     scratch_bytes};
+            pinpoint::check(*work);
+          },
+          nb::arg("address"), nb::arg("units"), nb::arg("grain"), nb::arg("granule"),
+          nb::arg("scratch_bytes"));
   nb::class_<PreparedNode>(m, "Kernel", "A node made ready for one instruction set.")
       .def(nb::init<const nb::bytes&, const std::string&, int64_t>(), nb::arg("node"),
            nb::arg("isa") = "", nb::arg("grain") = 32768)

@@ -33,7 +33,9 @@ Signature signature_of(uint8_t op) {
   }
 }
 
-bool is_nan_word(uint32_t word) { return (word & 0x7fffffffu) > 0x7f800000u; }
+bool is_nan_word(uint32_t word) {
+  return (word & 0x7fffffffu) > 0x7f800000u;
+}
 
 class Reader {
  public:

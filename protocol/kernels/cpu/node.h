@@ -13,7 +13,9 @@ namespace pinpoint {
 
 enum class DType : uint8_t { F32 = 1, I32 = 2, U8 = 3 };
 
-inline int width_of(DType dtype) { return dtype == DType::U8 ? 1 : 4; }
+inline int width_of(DType dtype) {
+  return dtype == DType::U8 ? 1 : 4;
+}
 
 constexpr uint32_t kCanonicalNan = 0x7fc00000u;
 constexpr int kMaxLoads = 16;

@@ -70,8 +70,8 @@ bool PaddedCopy::can_be_lane(const Load& load, const Parts& lines, const Parts& 
   return axes == 1;
 }
 
-PaddedCopy::PaddedCopy(const Load& load, const Parts& batch, const Parts& lines,
-                       const Parts& terms, int lane, const TileOps& ops)
+PaddedCopy::PaddedCopy(const Load& load, const Parts& batch, const Parts& lines, const Parts& terms,
+                       int lane, const TileOps& ops)
     : ops_(ops), offset_(static_cast<int64_t>(load.offset)) {
   std::memcpy(&fill_, &load.fill, sizeof(fill_));
   // The axis of the lane comes last.
@@ -146,8 +146,7 @@ bool PaddedCopy::turns() const {
          lane.divisor == 1 && lane.phases == 1;
 }
 
-void PaddedCopy::copy_side(size_t number, float* to, const float* from,
-                           const Batch& batch) const {
+void PaddedCopy::copy_side(size_t number, float* to, const float* from, const Batch& batch) const {
   if (number == sides_.size()) {
     *to = *from;
     return;
@@ -201,8 +200,7 @@ void PaddedCopy::copy_inside(float* to, const float* from, const Batch& batch) c
   const int64_t length = sides_.back().length();
   for (size_t phase = 0; phase < batch.spans.size(); ++phase, to += length) {
     const Span& in = batch.spans[phase];
-    copy_few(to + in.first, from + batch.from[phase], in.last - in.first, batch.step,
-             ops_);
+    copy_few(to + in.first, from + batch.from[phase], in.last - in.first, batch.step, ops_);
   }
 }
 
@@ -237,8 +235,8 @@ void PaddedCopy::copy_turned(float* to, const float* from, const Batch& batch) c
     const int n = static_cast<int>(std::min<int64_t>(ops_.lanes, lanes.last - t));
     int64_t lines[kMaxStrip];
     for (int i = 0; i < n; ++i) lines[i] = batch.from[0] + batch.step * (t + i - lanes.first);
-    ops_.pack_terms(to + in.first * row.pitch + t, row.pitch, n, from + first_row + in.first,
-                    lines, n, in.last - in.first);
+    ops_.pack_terms(to + in.first * row.pitch + t, row.pitch, n, from + first_row + in.first, lines,
+                    n, in.last - in.first);
   }
 }
 

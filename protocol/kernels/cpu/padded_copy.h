@@ -17,8 +17,8 @@ class PaddedCopy {
  public:
   // lane: the coordinate of `lines` whose neighbours are to be neighbours in the copy, or -1.
   // Lines and terms are those of one batch; their offsets into the copy are returned.
-  PaddedCopy(const Load& load, const Parts& batch, const Parts& lines, const Parts& terms,
-             int lane, const TileOps& ops);
+  PaddedCopy(const Load& load, const Parts& batch, const Parts& lines, const Parts& terms, int lane,
+             const TileOps& ops);
 
   // Can the coordinate be a lane? It must move one axis only, forwards, and whatever else moves
   // that axis must keep step with it.

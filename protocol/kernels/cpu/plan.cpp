@@ -59,8 +59,8 @@ Plan::Plan(const Node& source, Blocking blocking, Wanted wanted)
 
   for (size_t k = 0; k < node.loads.size(); ++k) {
     loads.push_back(plan_load(node.loads[k], node.coordinates()));
-    loads[k].needed = wanted == Wanted::All ||
-                      (wanted == Wanted::Body && (live[1 + k] || node.loads[k].skip));
+    loads[k].needed =
+        wanted == Wanted::All || (wanted == Wanted::Body && (live[1 + k] || node.loads[k].skip));
     masked = masked || node.loads[k].skip;
   }
   for (const Guard& guard : node.guards) loads[guard.load].needed = true;

@@ -38,7 +38,7 @@ class AffineRuns {
   int64_t inner;                      // distance of neighbouring lanes within a run
   std::vector<int64_t> inner_values;  // ... of the further sums
   bool scattered;  // short runs: there are offsets instead (never with further sums)
-  int64_t row;                        // lanes of a whole run
+  int64_t row;     // lanes of a whole run
   int32_t offsets[kBlock];
 
  private:

@@ -76,7 +76,8 @@ std::vector<Schedule::Job> Schedule::jobs_of(const Wave& wave, double jobs) {
   for (const CodeStage& stage : wave.codes) {
     const Work& work = stage.work;
     const int64_t wanted = static_cast<int64_t>(size * static_cast<double>(work.grain));
-    const int64_t step = std::max<int64_t>(1, (wanted + work.granule - 1) / work.granule) * work.granule;
+    const int64_t step =
+        std::max<int64_t>(1, (wanted + work.granule - 1) / work.granule) * work.granule;
     for (int64_t begin = 0; begin < work.units; begin += step) {
       result.push_back({&stage, begin, std::min(work.units, begin + step)});
     }

@@ -15,8 +15,8 @@ class Schedule {
  public:
   explicit Schedule(int buffers) : pointers_(buffers, nullptr) {}
 
-  // Stages run in the order of these calls, except that stages between two barriers do not depend on
-  // each other and may run side by side.
+  // Stages run in the order of these calls, except that stages between two barriers do not depend
+  // on each other and may run side by side.
   void add_code(const Work& work, std::vector<int> buffers);
   void add_kernel(std::shared_ptr<const Kernel> kernel, std::vector<int> operands, int out);
   void add_barrier() { closed_ = true; }

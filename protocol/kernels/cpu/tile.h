@@ -23,23 +23,23 @@ struct Tile {
   const float* b[kMaxVectors];  // lanes of term k: at b[v] + terms[k], or in a strip of `lanes`
   const int64_t* terms;
   int64_t depth;
-  float* c[kMaxVectors];        // first lane of row 0
-  const int64_t* c_rows;        // distance of row i from row 0, plus c_rows[0]
-  int lanes[kMaxVectors];       // lanes that belong to the matrix; the others are thrown away
-  const int64_t* next_rows;     // c_rows of the tile that comes next: fetched ahead
+  float* c[kMaxVectors];     // first lane of row 0
+  const int64_t* c_rows;     // distance of row i from row 0, plus c_rows[0]
+  int lanes[kMaxVectors];    // lanes that belong to the matrix; the others are thrown away
+  const int64_t* next_rows;  // c_rows of the tile that comes next: fetched ahead
   uint32_t init;
-  bool first;                   // accumulators start from init instead of c
-  bool last;                    // a NaN becomes the canonical one
+  bool first;  // accumulators start from init instead of c
+  bool last;   // a NaN becomes the canonical one
 };
 
 using TileKernel = void (*)(const Tile& tile);
 
 struct TileOps {
   const char* name;
-  int lanes;      // of a vector: the width of a strip of columns
-  int row_strip;  // the width of a strip of rows
-  int rows;       // most rows of a tile
-  int vectors;    // most vectors of a tile
+  int lanes;                  // of a vector: the width of a strip of columns
+  int row_strip;              // the width of a strip of rows
+  int rows;                   // most rows of a tile
+  int vectors;                // most vectors of a tile
   const TileKernel* kernels;  // [b in place][vectors - 1][rows - 1]
 
   // strip[s][k * width + i] = from[terms[k] + s.first + i] for i < s.lanes, for neighbouring strips

@@ -84,8 +84,8 @@ void pack_lanes(float* strips, int width, const float* from, const Strip* strip,
   }
 }
 
-void pack_terms(float* strip, int64_t width, int64_t room, const float* from,
-                const int64_t* lines, int n, int64_t depth) {
+void pack_terms(float* strip, int64_t width, int64_t room, const float* from, const int64_t* lines,
+                int n, int64_t depth) {
   for (int first = 0; first < n; first += kLanes) {
     const int part = n - first < kLanes ? n - first : kLanes;
     const bool whole = first + kLanes <= room;

@@ -27,15 +27,27 @@ constexpr int kVectors = 2;
 inline __m256i mask(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-inline Vec load(const float* from) { return _mm256_loadu_ps(from); }
-inline void store(float* to, Vec v) { _mm256_storeu_ps(to, v); }
-inline Vec load_part(const float* from, int n) { return _mm256_maskload_ps(from, mask(n)); }
-inline void store_part(float* to, int n, Vec v) { _mm256_maskstore_ps(to, mask(n), v); }
-inline Vec splat(const float* from) { return _mm256_broadcast_ss(from); }
+inline Vec load(const float* from) {
+  return _mm256_loadu_ps(from);
+}
+inline void store(float* to, Vec v) {
+  _mm256_storeu_ps(to, v);
+}
+inline Vec load_part(const float* from, int n) {
+  return _mm256_maskload_ps(from, mask(n));
+}
+inline void store_part(float* to, int n, Vec v) {
+  _mm256_maskstore_ps(to, mask(n), v);
+}
+inline Vec splat(const float* from) {
+  return _mm256_broadcast_ss(from);
+}
 inline Vec splat(uint32_t word) {
   return _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(word)));
 }
-inline Vec fused(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
+inline Vec fused(Vec a, Vec b, Vec c) {
+  return _mm256_fmadd_ps(a, b, c);
+}
 inline Vec canonical(Vec v) {
   return _mm256_blendv_ps(v, splat(kCanonicalNan), _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
 }

@@ -9,7 +9,7 @@
 #include "tile_tables.h"
 
 #if defined(__clang__)
-#pragma clang attribute push(                                                               \
+#pragma clang attribute push( \
     __attribute__((target("avx2,fma,avx512f,avx512dq,avx512bw,avx512vl"))), apply_to = function)
 #else
 #pragma GCC push_options
@@ -27,16 +27,30 @@ constexpr int kRowStrip = 16;
 constexpr int kRows = 14;
 constexpr int kVectors = 2;
 
-inline __mmask16 mask(int n) { return static_cast<__mmask16>((1u << n) - 1); }
-inline Vec load(const float* from) { return _mm512_loadu_ps(from); }
-inline void store(float* to, Vec v) { _mm512_storeu_ps(to, v); }
-inline Vec load_part(const float* from, int n) { return _mm512_maskz_loadu_ps(mask(n), from); }
-inline void store_part(float* to, int n, Vec v) { _mm512_mask_storeu_ps(to, mask(n), v); }
-inline Vec splat(const float* from) { return _mm512_set1_ps(*from); }
+inline __mmask16 mask(int n) {
+  return static_cast<__mmask16>((1u << n) - 1);
+}
+inline Vec load(const float* from) {
+  return _mm512_loadu_ps(from);
+}
+inline void store(float* to, Vec v) {
+  _mm512_storeu_ps(to, v);
+}
+inline Vec load_part(const float* from, int n) {
+  return _mm512_maskz_loadu_ps(mask(n), from);
+}
+inline void store_part(float* to, int n, Vec v) {
+  _mm512_mask_storeu_ps(to, mask(n), v);
+}
+inline Vec splat(const float* from) {
+  return _mm512_set1_ps(*from);
+}
 inline Vec splat(uint32_t word) {
   return _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(word)));
 }
-inline Vec fused(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
+inline Vec fused(Vec a, Vec b, Vec c) {
+  return _mm512_fmadd_ps(a, b, c);
+}
 inline Vec canonical(Vec v) {
   return _mm512_mask_mov_ps(v, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), splat(kCanonicalNan));
 }

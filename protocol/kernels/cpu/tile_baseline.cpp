@@ -29,8 +29,12 @@ inline Vec load_part(const float* from, int n) {
 inline void store_part(float* to, int n, Vec v) {
   for (int i = 0; i < n; ++i) to[i] = v.lane[i];
 }
-inline Vec load(const float* from) { return load_part(from, kLanes); }
-inline void store(float* to, Vec v) { store_part(to, kLanes, v); }
+inline Vec load(const float* from) {
+  return load_part(from, kLanes);
+}
+inline void store(float* to, Vec v) {
+  store_part(to, kLanes, v);
+}
 inline Vec splat(const float* from) {
   Vec v;
   for (float& lane : v.lane) lane = *from;

@@ -17,8 +17,12 @@ constexpr int kRowStrip = 8;
 constexpr int kRows = 8;
 constexpr int kVectors = 3;
 
-inline Vec load(const float* from) { return vld1q_f32(from); }
-inline void store(float* to, Vec v) { vst1q_f32(to, v); }
+inline Vec load(const float* from) {
+  return vld1q_f32(from);
+}
+inline void store(float* to, Vec v) {
+  vst1q_f32(to, v);
+}
 inline Vec load_part(const float* from, int n) {
   float lane[kLanes] = {};
   for (int i = 0; i < n; ++i) lane[i] = from[i];
@@ -29,12 +33,22 @@ inline void store_part(float* to, int n, Vec v) {
   store(lane, v);
   for (int i = 0; i < n; ++i) to[i] = lane[i];
 }
-inline Vec splat(const float* from) { return vld1q_dup_f32(from); }
-inline Vec splat(uint32_t word) { return vreinterpretq_f32_u32(vdupq_n_u32(word)); }
-inline Vec fused(Vec a, Vec b, Vec c) { return vfmaq_f32(c, a, b); }
-inline Vec canonical(Vec v) { return vbslq_f32(vceqq_f32(v, v), v, splat(kCanonicalNan)); }
+inline Vec splat(const float* from) {
+  return vld1q_dup_f32(from);
+}
+inline Vec splat(uint32_t word) {
+  return vreinterpretq_f32_u32(vdupq_n_u32(word));
+}
+inline Vec fused(Vec a, Vec b, Vec c) {
+  return vfmaq_f32(c, a, b);
+}
+inline Vec canonical(Vec v) {
+  return vbslq_f32(vceqq_f32(v, v), v, splat(kCanonicalNan));
+}
 
-inline Vec evens(Vec low, Vec high) { return vuzp1q_f32(low, high); }
+inline Vec evens(Vec low, Vec high) {
+  return vuzp1q_f32(low, high);
+}
 
 inline void transpose(Vec (&r)[kLanes]) {
   const Vec t[kLanes] = {vtrn1q_f32(r[0], r[1]), vtrn2q_f32(r[0], r[1]), vtrn1q_f32(r[2], r[3]),

@@ -23,8 +23,8 @@ struct Cut {
     tail = (1 - head) + tail_bytes + 9 <= kBlockBytes ? 1 : 2;
   }
 
-  uint64_t bits;         // length of the message
-  size_t head = 0;       // blocks of each part
+  uint64_t bits;    // length of the message
+  size_t head = 0;  // blocks of each part
   size_t middle = 0;
   size_t tail = 0;
   size_t tail_from = 0;  // the bytes of the value that the tail holds

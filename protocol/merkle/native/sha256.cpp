@@ -20,7 +20,9 @@ alignas(64) const uint32_t kSha256Round[64] = {
 
 namespace {
 
-uint32_t rotate_right(uint32_t x, int n) { return (x >> n) | (x << (32 - n)); }
+uint32_t rotate_right(uint32_t x, int n) {
+  return (x >> n) | (x << (32 - n));
+}
 
 uint32_t load_big_endian(const uint8_t* p) {
   return uint32_t{p[0]} << 24 | uint32_t{p[1]} << 16 | uint32_t{p[2]} << 8 | uint32_t{p[3]};
@@ -73,6 +75,8 @@ void digest(const Part* parts, uint8_t* const* digests) {
 
 }  // namespace
 
-std::vector<Kernel> sha256_portable() { return {{1, 1, digest}}; }
+std::vector<Kernel> sha256_portable() {
+  return {{1, 1, digest}};
+}
 
 }  // namespace pinpoint

@@ -102,7 +102,9 @@ std::vector<Kernel> sha256_armv8() {
 
 namespace pinpoint {
 
-std::vector<Kernel> sha256_armv8() { return {}; }
+std::vector<Kernel> sha256_armv8() {
+  return {};
+}
 
 }  // namespace pinpoint
 

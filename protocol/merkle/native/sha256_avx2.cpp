@@ -29,8 +29,7 @@ struct Avx2 {
     return _mm256_xor_si256(z, _mm256_and_si256(x, _mm256_xor_si256(y, z)));
   }
   PINPOINT_LANES static V majority(V x, V y, V z) {
-    return _mm256_xor_si256(y,
-                            _mm256_and_si256(_mm256_xor_si256(x, y), _mm256_xor_si256(y, z)));
+    return _mm256_xor_si256(y, _mm256_and_si256(_mm256_xor_si256(x, y), _mm256_xor_si256(y, z)));
   }
   template <int N>
   PINPOINT_LANES static V ror(V x) {
@@ -103,7 +102,9 @@ std::vector<Kernel> sha256_avx2() {
 
 namespace pinpoint {
 
-std::vector<Kernel> sha256_avx2() { return {}; }
+std::vector<Kernel> sha256_avx2() {
+  return {};
+}
 
 }  // namespace pinpoint
 

@@ -115,7 +115,9 @@ std::vector<Kernel> sha256_avx512() {
 
 namespace pinpoint {
 
-std::vector<Kernel> sha256_avx512() { return {}; }
+std::vector<Kernel> sha256_avx512() {
+  return {};
+}
 
 }  // namespace pinpoint
 

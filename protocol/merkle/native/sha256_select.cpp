@@ -74,8 +74,8 @@ const Sha256& fastest() {
   for (const Sha256& sha : sha256_implementations()) {
     have += (have.empty() ? "" : ", ") + std::string(sha.name);
   }
-  const char* why = known ? "whose instructions this machine lacks"
-                          : "which is no implementation of SHA-256";
+  const char* why =
+      known ? "whose instructions this machine lacks" : "which is no implementation of SHA-256";
   throw ImplementationError(where + " is \"" + name + "\", " + why + "; this machine has " + have +
                             ": name one of these, or none for the fastest (see "
                             "docs/operate/settings.md#variables-for-the-machine)");

@@ -120,7 +120,9 @@ std::vector<Kernel> sha256_shani() {
 
 namespace pinpoint {
 
-std::vector<Kernel> sha256_shani() { return {}; }
+std::vector<Kernel> sha256_shani() {
+  return {};
+}
 
 }  // namespace pinpoint
 

@@ -16,7 +16,9 @@ constexpr uint8_t kNodePrefix = 0x01;
 // subtree; its nodes (16 KiB) stay in the first cache from the leaves to its root.
 constexpr size_t kPiece = 512;
 
-size_t pieces_of(size_t count) { return (count + kPiece - 1) / kPiece; }
+size_t pieces_of(size_t count) {
+  return (count + kPiece - 1) / kPiece;
+}
 
 size_t leaves_of(Bytes buffer, size_t leaf_size) {
   return (buffer.size + leaf_size - 1) / leaf_size;
