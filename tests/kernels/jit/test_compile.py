@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from protocol.program.builder import FoldBuilder
 from protocol.program.isa import CANONICAL_NAN, DType
 from protocol.program.node import Node
 from tests.kernels.jit import regions
-from tests.kernels.jit.calling import COMPILED, Tensor, call, expected, run
+from tests.kernels.jit.calling import COMPILED, Tensor, call, empty_buffers, expected, run
 from tests.kernels.nodes import FOREIGN_NANS, Case, random_case, random_tensor, words_of
 from tests.kernels.shapes import embedding, embedding_gradient, lane_sum, tensor, total
 
@@ -119,6 +120,19 @@ def test_compile_update_in_place_reads_before_it_writes(isa: str) -> None:
     p, g, m, v, row = (array.copy() for array in apart)
     call(compile_region(region, isa), [p, g, m, v, row, p, m, v], 0, 77)
     assert [words_of(a) for a in (p, m, v)] == [want[5], want[6], want[7]]
+
+
+def test_compile_threads_with_their_own_scratch_do_not_meet(isa: str) -> None:
+    region = regions.layer_norm(240, 33)
+    inputs = inputs_of(region, 13)
+    code = compile_region(region, isa)
+    alone = run(code, region, inputs)
+    buffers = empty_buffers(region, inputs)
+    with ThreadPoolExecutor(4) as pool:
+        parts = [pool.submit(call, code, buffers, at, at + 5) for at in range(0, 240, 5)]
+        for part in parts:
+            part.result()
+    assert {n: words_of(buffers[n]) for n in alone} == alone
 
 
 def test_compile_units_outside_the_range_stay_untouched(isa: str) -> None:
