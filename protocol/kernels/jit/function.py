@@ -176,7 +176,7 @@ def _layout(region: Region, stages: list[_Stage]) -> _Layout:
 
 
 def _touched(region: Region) -> int:
-    """Bytes of a unit: of the values that members pass on or store, and of what is read by units."""
+    """Bytes of a unit: what members pass on or store, and what is read unit by unit."""
     read = {
         source.buffer: operand
         for node, sources in zip(region.nodes, region.sources, strict=True)
