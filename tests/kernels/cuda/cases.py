@@ -68,10 +68,10 @@ def doubly_guarded(tokens: int) -> Node:
 
 
 def product_of_gathered_rows(rows: int, columns: int, depth: int) -> Node:
-    """A product whose left rows are chosen by a list: no tile knows where they lie."""
+    """A product whose left rows are moved by a list: no tile knows where they lie."""
     b = FoldBuilder(DType.F32, (rows, columns), (depth,))
     chosen = b.load(shapes.tensor(2, DType.I32, rows), [b.out(0).axis(rows, 1)])
-    left = [b.word_of(chosen).axis(20, depth), b.red(0).axis(depth, 1)]
+    left = [(b.word_of(chosen) + b.out(0)).axis(20, depth), b.red(0).axis(depth, 1)]
     right = [b.red(0).axis(depth, columns), b.out(1).axis(columns, 1)]
     x = b.load(shapes.tensor(0, DType.F32, 20, depth), left)
     y = b.load(shapes.tensor(1, DType.F32, depth, columns), right)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from protocol.kernels.cuda.fold import NEUTRAL, associative_operation, plain_kernel
+from protocol.kernels.cuda.fold import associative_operation, plain_kernel
 from protocol.kernels.cuda.generate import kernel_of
 from protocol.kernels.cuda.product import Tile, product_kernel
 from protocol.kernels.cuda.source import OUT, KernelSource, translation_unit
@@ -23,6 +23,7 @@ from tests.kernels.equality.cases import FAMILIES, SHAPELESS, check, make_case
 from tests.kernels.nodes import Case, words_of
 
 ALL = [*FAMILIES, *SHAPELESS]
+EXTREMES = {Op.MIN: 0x7F800000, Op.MAX: 0xFF800000, Op.IADD: 0, Op.IMAX: 0x80000000}
 SCALE = 40
 
 
@@ -133,7 +134,7 @@ def test_shared_kernel_lanes_start_from_what_changes_nothing(name) -> None:
     node = NODES[name]
     op = associative_operation(node)
     assert op is not None
-    extreme = NEUTRAL[op]
+    extreme = EXTREMES[op]
     nodes = [replace(node, init=init) for init in (extreme, node.init)]
     executor = HostShimExecutor(nodes)
     stored = node.operands[0].dtype
@@ -156,7 +157,7 @@ def test_plain_kernel_negative_coordinates_with_large_divisors_equals_reference(
     # As unsigned words, -2 is twice 2^31 - 1: its quotient would seem to be in bounds.
     b = shapes.FoldBuilder(DType.F32, (12,))
     coordinate = (b.out(0) + -8) // divisor
-    x = b.load(shapes.tensor(0, DType.F32, 4), [coordinate.axis(4, 1)], fill=0x40400000)
+    x = b.load(shapes.tensor(0, DType.F32, 4), [coordinate.axis(4, 1)], fill=0x42280000)
     case = Case(b.finish(x), [np.arange(1, 5, dtype="<f4")])
     got = HostShimExecutor().run(case.node, case.operands)
     assert words_of(got) == evaluate_node(case.node, case.elements())
