@@ -15,6 +15,8 @@ from protocol.kernels.jit.group import Piece, associative
 from protocol.kernels.jit.loops import GroupCode, Span, init, weight, with_domain
 from protocol.kernels.jit.memory import LONGEST_STRIDE, Chunk
 
+VECTOR_REGISTERS = {8: 16}  # by lanes: AVX2 has half as many as AVX-512 and NEON
+
 
 def write_group(code: GroupCode, span: Span) -> None:
     """The whole group for the elements of ``span``."""
@@ -31,7 +33,8 @@ def write_group(code: GroupCode, span: Span) -> None:
         return
     if code.frame.fewest < max(2, lanes // 4):
         lanes = 1
-    unroll = 8 if size <= 4 else 4 if size <= 60 else 2
+    fits = 8 * len(folds) * 2 <= VECTOR_REGISTERS.get(lanes, 32)
+    unroll = 8 if size <= 8 and fits else 4 if size <= 60 else 2
     if any(_far_apart(code, piece) for piece in folds):
         unroll = 1  # transposing is much code, and a tile has few rows
     code.chunks(span, lanes, unroll, lambda own, chunks: _fold_outputs(own, folds, chunks))
