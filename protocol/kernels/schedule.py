@@ -8,13 +8,11 @@ worth compiling or that the compiler declines, run on it one by one. The bits ar
 
 from __future__ import annotations
 
-import mmap
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
 from protocol.kernels.compiled import CompiledRegion, compile_or_none, region_work
@@ -22,6 +20,7 @@ from protocol.kernels.cpu import _cpu
 from protocol.kernels.executor import COMPILED, GENERIC, Compiled, Executor
 from protocol.kernels.fusion import stages_of
 from protocol.kernels.memory import BufferPlan, plan_buffers
+from protocol.kernels.pages import page_memory
 from protocol.kernels.stages import Stage, make_stage
 from protocol.program.isa import DType
 from protocol.program.node import Node, Operand, OperandKind, Program, TensorSpec
@@ -33,7 +32,6 @@ WORTH_COMPILING: Final = 1 << 14
 MOST_COMPILING: Final = 30.0
 """Seconds of a core for compiling one program, thirty times what a transformer of six layers takes:
 a hostile one could take hours. What comes after that runs on the C++ engine."""
-HUGE_ARENA: Final = 4 << 20  # bytes from which asking for huge pages pays
 
 _Place = tuple[str, int, int]  # what memory, and which part of it: for finding conflicts
 
@@ -73,7 +71,7 @@ class Schedule:
             if kind is not OperandKind.NODE or index not in self.plan.offsets
         }
         self._native = _cpu.Schedule(sizes)
-        self._arena = _memory(self.plan.arena_bytes)
+        self._arena = page_memory(self.plan.arena_bytes)
         self._bound: list[Tensor | None] = [None] * len(sizes)
         for node, offset in self.plan.offsets.items():
             number = self._numbers[OperandKind.NODE, node]
@@ -227,11 +225,3 @@ def _find(
 
 def _nbytes(operand: Operand) -> int:
     return TensorSpec("", operand.dtype, operand.shape).nbytes
-
-
-def _memory(nbytes: int) -> NDArray[np.uint8]:
-    """Memory on a page boundary, in huge pages where the system gives them."""
-    memory = mmap.mmap(-1, max(1, nbytes))
-    if nbytes >= HUGE_ARENA and hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(memory, np.uint8)

@@ -10,16 +10,20 @@ import math
 import weakref
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
+from typing import Final
 
 import numpy as np
 
 from protocol.kernels.executor import Executor
+from protocol.kernels.pages import page_memory
 from protocol.kernels.schedule import Schedule
 from protocol.program.canonical import encode_node
 from protocol.program.isa import DType
 from protocol.program.node import Node, Operand, OperandKind, Program
 from protocol.training.hooks import Hooks
 from protocol.training.tensors import Tensor, roots_of
+
+_WORTH_PAGES: Final = 1 << 16  # bytes: a kernel gains from aligned memory, a page is not wasted
 
 
 class StepRunner:
@@ -197,7 +201,7 @@ class StepRunner:
         if spare:
             raw = spare.pop()
         else:
-            raw = np.empty(nbytes, np.uint8)
+            raw = page_memory(nbytes) if nbytes >= _WORTH_PAGES else np.empty(nbytes, np.uint8)
             self._own[id(raw)] = raw
         return raw.view(dtype.numpy).reshape(shape)
 
