@@ -13,8 +13,9 @@ from typing import Any, Final
 MAX_DEPTH: Final = 64
 """Far above what any file or answer of this project has."""
 
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACKET: Final = re.compile(rb"[\[\]{}]")
+_QUOTE: Final = ord('"')
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
+"""A text, closed or not, or a bracket. It never goes back: time is linear, memory constant."""
 
 
 def read_json(data: bytes | str, max_depth: int = MAX_DEPTH) -> Any:
@@ -32,11 +33,19 @@ def read_json(data: bytes | str, max_depth: int = MAX_DEPTH) -> Any:
 
 
 def require_shallow(data: bytes, max_depth: int = MAX_DEPTH) -> None:
-    """ValueError if brackets outside of texts are nested deeper than ``max_depth``."""
+    """ValueError if brackets outside of texts are nested deeper than ``max_depth``.
+
+    Also if it holds a zero byte: readers take such bytes for UTF-16 or UTF-32, in which this search
+    would mistake halves of characters for quotes.
+    """
+    if b"\0" in data:
+        raise ValueError("it holds a zero byte, which UTF-8 JSON never does")
     if data.count(b"[") + data.count(b"{") <= max_depth:
         return
     depth = 0
-    for bracket in _BRACKET.finditer(_STRING.sub(b"", data)):
-        depth += 1 if bracket.group() in b"[{" else -1
-        if depth > max_depth:
-            raise ValueError(f"lists and objects are nested deeper than {max_depth}")
+    for token in _TOKEN.finditer(data):
+        first = data[token.start()]
+        if first != _QUOTE:
+            depth += 1 if first in b"[{" else -1
+            if depth > max_depth:
+                raise ValueError(f"lists and objects are nested deeper than {max_depth}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 
@@ -39,6 +40,28 @@ def test_depth_is_allowed_up_to_the_limit() -> None:
 def test_text_that_is_not_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the library's own words
         read_json(text)
+
+
+def test_brackets_behind_characters_that_look_like_quotes_in_utf16_are_refused() -> None:
+    text = '["\u2200",' + "[" * 500 + "]" * 500 + ',"\u2200"]'
+    for encoding in ("utf-16-le", "utf-16-be", "utf-16", "utf-32"):
+        with pytest.raises(ValueError, match="zero byte"):
+            read_json(text.encode(encoding))
+
+
+def test_quotes_without_end_take_little_memory() -> None:
+    pieces = ['\\"', "a", "\\\\", '"', '"",', "[],"]
+    texts = [("[" * 70 + '"' + piece * 1_000_000).encode() for piece in pieces]
+    tracemalloc.start()
+    for text in texts:
+        tracemalloc.reset_peak()
+        with pytest.raises(ValueError, match="nested deeper"):
+            read_json(text)
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(text)
+        shallow = b'["' + text[71:] + b"[" * 70  # looked at to its end
+        with pytest.raises(ValueError):  # noqa: PT011 - the library's own words, or ours
+            read_json(shallow)
+    tracemalloc.stop()
 
 
 def test_brackets_of_strangers_do_not_end_a_process_with_a_raised_recursion_limit() -> None:
