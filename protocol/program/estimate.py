@@ -6,11 +6,23 @@ its last reader, so the peak is that of the live outputs beside state, next stat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from protocol.program.cost import float_work, step_work, trace_bytes
 from protocol.program.node import OperandKind, Program, TensorSpec
+
+
+# A fast core, so that slower ones spend a smaller share on commitments.
+CORE_WORK: Final = 2e11  # scalar instructions a second, as `step_work` counts them
+NODE_SECONDS: Final = 1e-6
+HASHED_BYTES: Final = 4e9  # a second
+TENSOR_SECONDS: Final = 2e-6
+STATE_SECONDS: Final = 1e-4
+COMMITMENT_SHARE: Final = 0.01  # of the time of the steps between two checkpoints
+LEAST_INTERVAL: Final = 8
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,17 @@ def estimate_step(program: Program, data: Sequence[TensorSpec]) -> StepEstimate:
         trace_bytes=trace_bytes(program),
         peak_bytes=resident + _peak_of_outputs(program),
     )
+
+
+def default_interval(program: Program, steps: int) -> int:
+    """Steps per checkpoint, so that hashing states takes about `COMMITMENT_SHARE` of a run.
+
+    Fewer would be shorter segments: less to re-run in a dispute, and to lose by an interruption.
+    """
+    step = step_work(program) / CORE_WORK + len(program.nodes) * NODE_SECONDS
+    nbytes = sum(binding.nbytes for binding in program.bindings)
+    commitment = nbytes / HASHED_BYTES + len(program.bindings) * TENSOR_SECONDS + STATE_SECONDS
+    return min(steps, max(LEAST_INTERVAL, math.ceil(commitment / (COMMITMENT_SHARE * step))))
 
 
 def _peak_of_outputs(program: Program) -> int:

@@ -94,9 +94,9 @@ def elementwise_rows() -> list[Row]:
         Row("GELU fwd", group, _on_matrix(F.gelu)),
         Row("GELU bwd", group, _on_matrix(_gelu_backward, extra=1)),
         Row("softmax fwd", group, _on_matrix(_softmax)),
-        Row("softmax bwd", group, _softmax_backward_work),
         Row("layer norm fwd", group, _layer_norm_work),
-        Row("layer norm bwd", group, _layer_norm_backward_work),
+        Row("softmax bwd", "elementwise, more", _softmax_backward_work),
+        Row("layer norm bwd", "elementwise, more", _layer_norm_backward_work),
     ]
 
 

@@ -35,7 +35,6 @@ PAUSE_S = 0.02
 LONGEST_SPIN_S = 5.0
 HASHINGS = 5
 HASHED_WORDS = 1 << 26
-INTERVAL = 8
 """Steps between checkpoints: that of the demo's task, `protocol/capture/examples/digits.py`."""
 LEAST_CALLS, MOST_CALLS = 2, 500
 
@@ -87,6 +86,7 @@ class Worker:
         return {"seconds": min(seconds), "calls": len(seconds)}
 
     def _commit(self, _: dict[str, Any]) -> dict[str, Any]:
+        from protocol.program.estimate import default_interval
         from protocol.training.tensors import state_root, write_tensors
 
         state = self._session.state
@@ -95,7 +95,12 @@ class Worker:
             file = Path(folder) / "state.safetensors"
             writing = min(_timed(lambda: write_tensors(file, "state", state)) for _ in range(2))
         size = sum(array.nbytes for array in state)
-        return {"seconds": seconds, "bytes": size, "file_seconds": seconds + writing}
+        return {
+            "seconds": seconds,
+            "bytes": size,
+            "interval": default_interval(self._session.program, 1 << 30),
+            "file_seconds": seconds + writing,
+        }
 
     def _hash(self, _: dict[str, Any]) -> dict[str, Any]:
         import numpy as np

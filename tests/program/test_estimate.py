@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from protocol.program.cost import FLOAT_OPS, FULL_OUTPUTS, float_work, float_work_of
-from protocol.program.estimate import estimate_step
+from protocol.program.estimate import LEAST_INTERVAL, default_interval, estimate_step
 from protocol.program.isa import Op
 from protocol.program.node import Binding, OperandKind
 from tests.program import examples
@@ -65,3 +65,18 @@ def test_float_work_of_the_estimate_is_that_of_the_program() -> None:
     program = examples.program()
     assert estimate_step(program, examples.DATA).float_work == float_work(program) > 0
     assert float_work(program) == sum(map(float_work_of, program.nodes))
+
+
+def test_default_interval_grows_with_the_state_and_not_beyond_the_run() -> None:
+    program = examples.program()
+    bindings = tuple(replace(b, shape=(1 << 20,)) for b in program.bindings)
+    few = default_interval(program, 1 << 30)
+    assert few < default_interval(replace(program, bindings=bindings), 1 << 30)
+    assert default_interval(program, 5) == 5
+
+
+def test_default_interval_of_a_long_step_is_the_least() -> None:
+    program = examples.program()
+    long = replace(program.nodes[0], shape=(1 << 14, 1 << 14), domain=(1 << 10,))
+    heavy = replace(program, nodes=(long, *program.nodes[1:]))
+    assert default_interval(heavy, 1 << 30) == LEAST_INTERVAL

@@ -60,8 +60,8 @@ def test_thread_counts_stand_to_the_bar_separately():
 
 
 @pytest.mark.parametrize(("hashing", "expected"), [(0.000_16, MET), (0.000_17, MISSED)])
-def test_commitment_counts_a_state_every_eight_steps(hashing: float, expected: str):
-    commit = {"seconds": hashing, "file_seconds": 1.0, "bytes": 1}
+def test_commitment_counts_a_state_every_interval(hashing: float, expected: str):
+    commit = {"seconds": hashing, "file_seconds": 1.0, "bytes": 1, "interval": 8}
     step = row("GPT step", "training step", [1.0], commit=commit)
     (standing,) = (s for s in standings(table(step)) if s.work.startswith("commitment"))
     assert standing.verdict == expected
