@@ -14,7 +14,6 @@ from typing import Final
 from protocol.program.cost import float_work, step_work, trace_bytes
 from protocol.program.node import OperandKind, Program, TensorSpec
 
-
 # A fast core, so that slower ones spend a smaller share on commitments.
 CORE_WORK: Final = 2e11  # scalar instructions a second, as `step_work` counts them
 NODE_SECONDS: Final = 1e-6
