@@ -85,9 +85,9 @@ class Gather:
     writer: Writer
     order: View
 
-    def write(self, source: View, name: str) -> View:
-        """[batch, ...] of the examples in ``source``; u8 becomes f32 in 0..1."""
-        scaled = source.dtype is DType.U8
+    def write(self, source: View, name: str, logical: bool = False) -> View:
+        """[batch, ...] of the examples in ``source``; u8 becomes f32 in 0..1 unless ``logical``."""
+        scaled = source.dtype is DType.U8 and not logical
         shape = (self.order.shape[1], *source.shape[1:])
         b = FoldBuilder(DType.F32 if scaled else source.dtype, shape)
         step = self.writer.step.load(b, [])
@@ -99,7 +99,13 @@ class Gather:
         return self.writer.add(b.finish(value), Origin(name, "fwd"), "batch")
 
 
-def example_batch(array: np.ndarray, batch_size: int, integer: torch.dtype) -> torch.Tensor:
+def example_batch(array: np.ndarray, batch_size: int, logical: bool = False) -> torch.Tensor:
     """A tensor like the one that the program gathers, for tracing (its values are not read)."""
+    dtype = torch.int64 if array.dtype == np.int32 else torch.float32
     shape = (batch_size, *array.shape[1:])
-    return torch.zeros(shape, dtype=integer if array.dtype == np.int32 else torch.float32)
+    return torch.zeros(shape, dtype=torch.bool if logical else dtype)
+
+
+def is_logical(array: Any) -> bool:
+    """Does the model see this array as bools, though they are stored as u8?"""
+    return array.dtype in (np.dtype(np.bool_), torch.bool) if hasattr(array, "dtype") else False

@@ -15,16 +15,19 @@ from protocol.capture.batches import (
     checked_order,
     draw_order,
     example_batch,
+    is_logical,
 )
 from protocol.capture.copies import without_copies
 from protocol.capture.errors import CaptureError, Origin
+from protocol.capture.feeds import Loss, by_name, examples_of, like, split_data
 from protocol.capture.lowering.graph import lower_graph
 from protocol.capture.optimizers import Group, read_groups, schedule_table, write_update
 from protocol.capture.schedules import Schedule, constant
-from protocol.capture.trace import JointGraph, Loss, trace_joint
+from protocol.capture.trace import JointGraph, trace_joint
 from protocol.capture.values import View
 from protocol.capture.writer import Writer
 from protocol.program.builder import FoldBuilder
+from protocol.program.estimate import default_interval
 from protocol.program.isa import DType
 from protocol.program.node import Binding, Node, Operand, OperandKind, Program, TensorSpec
 from protocol.program.validate import validate_program
@@ -84,12 +87,12 @@ class Captured:
 
 def task_from(
     model: torch.nn.Module,
-    loss: Loss,
+    loss: Loss | None,
     optimizer: torch.optim.Optimizer,
-    data: tuple[Any, Any],
+    data: Any,
     *,
     steps: int,
-    interval: int,
+    interval: int | None = None,
     batch_size: int,
     schedule: Schedule | None = None,
     seed: int = 0,
@@ -99,8 +102,13 @@ def task_from(
     """Capture a run of ``steps`` steps from the model's present weights.
 
     ``data`` is (inputs, targets) with examples along the first dimension: f32, u8 (the model sees
-    value / 255) or integers. ``schedule`` gives a factor of each group's learning rate per step,
-    as ``LambdaLR`` does. ``order`` (i32 [steps, batch_size]) replaces the seeded random order.
+    value / 255), integers or bools; either may be arrays by name, inputs then being keywords of
+    ``forward``. Arrays by name alone are inputs without targets. ``loss`` gets the model's output
+    and the targets (or the inputs, if there are none); None takes the loss that the model computes
+    itself, ``output.loss``. ``schedule`` gives a factor of each group's learning rate per step,
+    as ``LambdaLR`` does. ``interval`` is the steps per checkpoint; by default as many as make
+    commitments about a hundredth of the time. ``order`` (i32 [steps, batch_size]) replaces the
+    seeded random order.
     The model is captured in its present mode (train or eval) and is not changed.
 
     Raises UnsupportedOperator, UnsupportedDtype or UnsupportedOptimizer with the place and what
@@ -108,14 +116,16 @@ def task_from(
     """
     if not 0 <= seed < 1 << 63:
         raise CaptureError(f"seed {seed} must lie in 0..2^63-1")
-    if not 1 <= interval <= steps:
+    if interval is not None and not 1 <= interval <= steps:
         raise CaptureError(f"interval {interval} must lie in 1..{steps}, the number of steps")
-    inputs, targets = (as_stored(array, f"data[{i}]") for i, array in enumerate(data))
-    if len(inputs) != len(targets):
-        raise CaptureError(f"{len(inputs)} inputs but {len(targets)} targets")
+    sides = split_data(data)
+    given = by_name(*sides)
+    logical = {key for key, array in given.items() if is_logical(array)}
+    arrays = {key: as_stored(array, f"data {key}") for key, array in given.items()}
+    examples = examples_of(arrays)
     if order is None:
-        order = draw_order(len(inputs), steps, batch_size, seed)
-    order = checked_order(np.asarray(order), steps, batch_size, len(inputs))
+        order = draw_order(examples, steps, batch_size, seed)
+    order = checked_order(np.asarray(order), steps, batch_size, examples)
     names = {id(p): n for n, p in model.named_parameters()}
     groups, group_of = read_groups(optimizer, names)
     for kind, tensors in (
@@ -124,16 +134,12 @@ def task_from(
     ):
         for tensor_name, tensor in tensors:
             as_stored(tensor, f"{kind} {tensor_name}")
-    graph = trace_joint(
-        model,
-        loss,
-        example_batch(inputs, batch_size, torch.int64),
-        example_batch(targets, batch_size, torch.int64),
-    )
+    batch = {key: example_batch(a, batch_size, key in logical) for key, a in arrays.items()}
+    graph = trace_joint(model, loss, *like(*sides, batch))
     capture = _Capture(model, groups, group_of, graph, seed)
+    capture.batch = {key: key in logical for key in arrays}
     capture.data = [
-        ("inputs", inputs),
-        ("targets", targets),
+        *arrays.items(),
         ("order", order),
         ("schedule", schedule_table(groups, schedule or constant, steps)),
     ]
@@ -146,7 +152,7 @@ def task_from(
         origins=capture.origins,
         loss_state=capture.index["loss"],
         steps=steps,
-        interval=interval,
+        interval=default_interval(capture.program, steps) if interval is None else interval,
         batch_size=batch_size,
         seed=seed,
     )
@@ -189,6 +195,7 @@ class _Capture:
         self.state: Tensors = []
         self.data: Tensors = []
         self.used_data: Tensors = []
+        self.batch: dict[str, bool] = {}  # what is gathered; is it seen as bools?
         self.index: dict[str, int] = {}
         self.program = Program((), ())
         self.origins: list[str] = []
@@ -209,9 +216,9 @@ class _Capture:
         new: dict[str, View] = {}
         graph, writer = self.graph, self.writer
         gather = Gather(writer, self._data("order"))
-        inputs, targets = (gather.write(self._data(n), n) for n in ("inputs", "targets"))
+        batch = [gather.write(self._data(n), n, logical) for n, logical in self.batch.items()]
         model = [*graph.trainable, *graph.frozen, *graph.buffers]
-        placeholders = [*(self._state(MODEL_PREFIX + n) for n in model), inputs, targets]
+        placeholders = [*(self._state(MODEL_PREFIX + n) for n in model), *batch]
         loss, *rest = lower_graph(graph, placeholders, writer, self._commit)
         gradients = dict(zip(graph.with_gradient, rest, strict=False))
         buffers = rest[len(gradients) :]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,7 @@ from torch.utils.module_tracker import ModuleTracker
 
 from protocol.capture.decompositions import decomposition_table
 from protocol.capture.errors import CaptureError, Origin, UnsupportedOperator
-
-Loss = Callable[[Any, torch.Tensor], torch.Tensor]
+from protocol.capture.feeds import Loss, by_name, like, loss_of
 
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
@@ -42,7 +41,7 @@ _CONTEXTLIB = contextlib.__file__
 class JointGraph:
     """One step's loss, gradients and new buffers as a graph of core ATen operators.
 
-    Inputs in order: trainable parameters, frozen parameters, buffers, batch inputs, targets.
+    Inputs in order: trainable parameters, frozen parameters, buffers, the batch.
     Outputs in order: loss, gradients of ``with_gradient``, then the buffers.
     """
 
@@ -53,11 +52,10 @@ class JointGraph:
     with_gradient: list[str]
 
 
-def trace_joint(
-    model: torch.nn.Module, loss: Loss, inputs: torch.Tensor, targets: torch.Tensor
-) -> JointGraph:
+def trace_joint(model: torch.nn.Module, loss: Loss | None, inputs: Any, targets: Any) -> JointGraph:
     """Trace one step on a batch like ``inputs``, ``targets`` (values are not read).
 
+    Each is one tensor or tensors by keyword, see ``feeds``; without a ``loss`` it is the model's.
     The mode of the model (train or eval) is kept; autocast, default dtype, TF32 and determinism
     settings of the calling process have no influence.
     """
@@ -67,21 +65,25 @@ def trace_joint(
     buffers = dict(model.named_buffers())
     recorder = _Recorder(model)
     used: list[str] = []
+    batch = by_name(inputs, targets)
 
     def step(
         own: list[torch.Tensor],
         fixed: list[torch.Tensor],
         kept: list[torch.Tensor],
-        x: torch.Tensor,
-        y: torch.Tensor,
+        fed: list[torch.Tensor],
     ) -> list[torch.Tensor]:
         own = [p.detach().requires_grad_(True) for p in own]
         state = dict(zip(buffers, kept, strict=True))
         weights = dict(zip([*trainable, *frozen], [*own, *fixed], strict=True))
+
+        def forward(*given: torch.Tensor, **named: torch.Tensor) -> Any:
+            return functional_call(model, (weights, state), given, named, tie_weights=True)
+
         with torch.enable_grad(), recorder.forward():
             with _refusing_data_dependence(recorder):
-                output = functional_call(model, (weights, state), (x,), tie_weights=True)
-                value = loss(output, y)
+                fed_by_name = dict(zip(batch, fed, strict=True))
+                value = loss_of(forward, loss, *like(inputs, targets, fed_by_name))
             _check_loss(value)
             recorder.phase = "bwd"
             # The stub forgets that an unused parameter's gradient is None.
@@ -94,8 +96,7 @@ def trace_joint(
         [p.detach().cpu().contiguous() for p in trainable.values()],
         [p.detach().cpu().contiguous() for p in frozen.values()],
         [b.detach().cpu().contiguous() for b in buffers.values()],
-        inputs,
-        targets,
+        list(batch.values()),
     )
     options: dict[str, Any] = {"tracing_mode": "fake", "_allow_non_fake_inputs": True}
     with _neutral_settings(), recorder.stamping():
@@ -105,7 +106,7 @@ def trace_joint(
         def functional(*flat: Any) -> Any:
             return replay.run(*flat)
 
-        flat = [*arguments[0], *arguments[1], *arguments[2], *arguments[3:]]
+        flat = [tensor for part in arguments for tensor in part]
         placeholders = [n for n in first.graph.nodes if n.op == "placeholder"]
         assert len(placeholders) == len(flat)
         second = make_fx(

@@ -217,7 +217,7 @@ def test_other_float_types_are_refused_with_their_place(function: object) -> Non
 
 
 def test_data_of_other_types_is_refused() -> None:
-    with pytest.raises(UnsupportedDtype, match=r"data\[0\] is float64.*astype"):
+    with pytest.raises(UnsupportedDtype, match=r"data inputs is float64.*astype"):
         capture(mlp(), data=(X.astype(np.float64), Y))
     with pytest.raises(UnsupportedDtype, match="beyond the 32 bits"):
         capture(mlp(), data=(X, Y + (1 << 40)))

@@ -30,7 +30,7 @@ from protocol.capture.lowering.context import (
     check_result,
 )
 from protocol.capture.trace import JointGraph
-from protocol.capture.values import Lazy, Lowered, View
+from protocol.capture.values import STORED, Full, Lazy, Lowered, View
 from protocol.capture.writer import Writer
 
 # Operators with a reason of their own why they are refused; others get the general advice.
@@ -69,7 +69,7 @@ def lower_graph(
         elif node.target is operator.getitem:
             values[node] = values[node.args[0]][node.args[1]]
         elif node.op == "get_attr":
-            values[node] = commit(getattr(graph.module, str(node.target)))
+            values[node] = _constant(getattr(graph.module, str(node.target)), commit)
         else:
             values[node] = _lower(node, values, writer)
             value = values[node]
@@ -77,6 +77,13 @@ def lower_graph(
             if needed and not writer.is_cheap(value):
                 writer.view(value)
     raise AssertionError("a traced graph ends with its outputs")
+
+
+def _constant(tensor: torch.Tensor, commit: Callable[[torch.Tensor], View]) -> Lowered:
+    """A tensor of the model's own making; one without elements can only be joined to others."""
+    if tensor.numel() == 0:
+        return Full(tuple(tensor.shape), STORED[tensor.dtype].type, 0)
+    return commit(tensor)
 
 
 def _lower(node: GraphNode, values: dict[GraphNode, Any], writer: Writer) -> Any:

@@ -138,7 +138,7 @@ def _unbind(ctx: Context, x: Lowered, dim: int = 0) -> Any:
 @lowers(aten.cat.default)
 def _cat(ctx: Context, parts: Sequence[Lowered], dim: int = 0) -> Lowered:
     """The raw words of loads that are 0 outside their part, or-ed: exact for every word."""
-    views = [ctx.view(part) for part in parts]
+    views = [ctx.view(part) for part in parts if elements(part.shape)]
     dim %= len(ctx.shape())
     return _join_tree(ctx, views, dim)
 
