@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from protocol.cli.errors import Code, UserError, explains
+from protocol.cli.flags import DeviceChoice, DeviceOption
 from protocol.cli.output import emit, print_fields, print_line, progress, say
 from protocol.cli.settings import JsonOption
 
 if TYPE_CHECKING:
-    from protocol.kernels.executor import Executor
+    from protocol.kernels.devices import AnyExecutor
     from protocol.training.task import Task
     from protocol.training.trainer import Outcome, Progress
 
@@ -49,28 +51,17 @@ def run(
     ] = None,
     isa: IsaOption = None,
     threads: ThreadsOption = None,
+    device: DeviceOption = DeviceChoice.CPU,
     as_json: JsonOption = False,
 ) -> None:
     """Train a task; a first Ctrl-C finishes the step and saves it, a second stops at once."""
-    from protocol.agents.process.logs import configure_logs
-    from protocol.training.recorded import TASK_FOLDER
-    from protocol.training.sides import keep_task, load_task
-    from protocol.training.stop import StopSignal
-    from protocol.training.trainer import Trainer
+    from protocol.training.sides import load_task
 
-    executor = _executor(isa, threads)
-    task = load_task(task_folder)
-    keep_task(task, out / TASK_FOLDER)
-    configure_logs()
-    signals, seen = StopSignal(), _Seen(task)
-    with signals.on_signals(), seen:
-        outcome = Trainer(task, out, executor).run(
-            progress=seen.step,
-            stop=lambda: signals() or (steps is not None and seen.count >= steps),
-        )
-    result = _run_result(task, out, outcome)
+    executor = make_executor(device, isa, threads)
+    trained = train_here(load_task(task_folder), out, executor, steps)
+    result = trained.result
     emit(result, lambda: print_fields(result), as_json=as_json)
-    if outcome.stopped is not None and signals():
+    if trained.was_interrupted:
         raise typer.Exit(Code.INTERRUPTED)
 
 
@@ -100,6 +91,7 @@ def receipt(
     ] = None,
     isa: IsaOption = None,
     threads: ThreadsOption = None,
+    device: DeviceOption = DeviceChoice.CPU,
     as_json: JsonOption = False,
 ) -> None:
     """Execute segments of a run again and record what they compute, to be compared elsewhere."""
@@ -108,7 +100,7 @@ def receipt(
     from protocol.training.sides import load_task
 
     place = _fold_place(fold, step)
-    executor = _executor(isa, threads)
+    executor = make_executor(device, isa, threads)
     task = load_task(task_folder or run_folder / TASK_FOLDER)
     checkpoints = RunFolder(run_folder, task)
     folder = out or run_folder / "receipt"
@@ -145,6 +137,7 @@ def diff(
     ] = True,
     isa: IsaOption = None,
     threads: ThreadsOption = None,
+    device: DeviceOption = DeviceChoice.CPU,
     as_json: JsonOption = False,
 ) -> None:
     """Find where two runs of one task differ first, down to the word; exit code 6 if they do."""
@@ -152,7 +145,7 @@ def diff(
     from protocol.training.diff import compare
     from protocol.training.sides import open_sides
 
-    executor = _executor(isa, threads)
+    executor = make_executor(device, isa, threads)
     sides = open_sides(first, second, task_folder)
     comparison = compare(sides.first, sides.second, sides.task if rerun else None, executor)
     for remark in remarks(sides, comparison, rerun=rerun):
@@ -167,11 +160,63 @@ def diff(
         raise typer.Exit(Code.DIFFER)
 
 
-class _Seen:
-    """Shows how training goes: a bar on a terminal, else a line for each checkpoint."""
+@dataclass(frozen=True)
+class Trained:
+    """What training here came to.
 
-    def __init__(self, task: Task) -> None:
+    Attributes:
+        result: as it is printed.
+        losses: of the steps done now; none if the task names no loss.
+        was_interrupted: by a signal.
+    """
+
+    result: dict[str, Any]
+    losses: list[float]
+    was_interrupted: bool
+
+
+def train_here(
+    task: Task,
+    out: Path,
+    executor: AnyExecutor,
+    steps: int | None = None,
+    *,
+    tell_steps: bool = False,
+) -> Trained:
+    """Train a task in a folder, which a run that was begun there continues.
+
+    Args:
+        task: validated.
+        out: folder of the run; a copy of the task is kept in it.
+        executor: computes the nodes.
+        steps: do at most so many now; default: all.
+        tell_steps: without a terminal, tell the loss of each step and not of each checkpoint.
+    """
+    from protocol.agents.process.logs import configure_logs
+    from protocol.training.recorded import TASK_FOLDER
+    from protocol.training.sides import keep_task
+    from protocol.training.stop import StopSignal
+    from protocol.training.trainer import Trainer
+
+    keep_task(task, out / TASK_FOLDER)
+    configure_logs()
+    signals, seen = StopSignal(), _Seen(task, tell_steps=tell_steps)
+    with signals.on_signals(), seen:
+        outcome = Trainer(task, out, executor).run(
+            progress=seen.step,
+            stop=lambda: signals() or (steps is not None and seen.count >= steps),
+        )
+    was_interrupted = outcome.stopped is not None and signals()
+    return Trained(_run_result(task, out, outcome), seen.losses, was_interrupted)
+
+
+class _Seen:
+    """Shows how training goes: a bar on a terminal, else lines."""
+
+    def __init__(self, task: Task, *, tell_steps: bool) -> None:
         self.count = 0
+        self.losses: list[float] = []
+        self._tell_steps = tell_steps
         self._bar = progress()
         self._row = self._bar.add_task("training", total=task.manifest.steps)
 
@@ -184,9 +229,15 @@ class _Seen:
     def step(self, seen: Progress) -> None:
         """A step is done."""
         self.count += 1
+        if seen.loss is not None:
+            self.losses.append(seen.loss)
         loss = "" if seen.loss is None else f", loss {seen.loss:.6g}"
         self._bar.update(self._row, completed=seen.step, description=f"training{loss}")
-        if self._bar.disable and seen.checkpoint is not None:
+        if not self._bar.disable:
+            return
+        if self._tell_steps:
+            say(f"step {seen.step} of {seen.steps}{loss}")
+        elif seen.checkpoint is not None:
             say(f"checkpoint {seen.checkpoint}: step {seen.step} of {seen.steps}{loss}")
 
 
@@ -205,12 +256,13 @@ def _run_result(task: Task, out: Path, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _executor(isa: str | None, threads: int | None) -> Executor:
-    from protocol.kernels.executor import Executor
+def make_executor(device: str, isa: str | None, threads: int | None) -> AnyExecutor:
+    """What computes, as the flags say. typer.BadParameter, CudaUnavailable."""
+    from protocol.kernels.devices import executor_on
     from protocol.kernels.isa import MachineSettingError
 
     try:
-        return Executor(threads, isa)
+        return executor_on(device, threads, isa)
     except MachineSettingError:
         raise  # it speaks for itself
     except ValueError as error:

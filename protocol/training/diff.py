@@ -18,6 +18,7 @@ from protocol.dispute.fault import (
     find_fault_in_segment,
     find_fault_in_step,
 )
+from protocol.kernels.devices import AnyExecutor
 from protocol.kernels.executor import Executor
 from protocol.merkle import root_of_leaves
 from protocol.training.checkpoints import CheckpointError
@@ -101,7 +102,7 @@ def compare(
     first: Record,
     second: Record,
     task: Task | None = None,
-    executor: Executor | None = None,
+    executor: AnyExecutor | None = None,
 ) -> Comparison:
     """Find the first difference between two records of one task.
 
