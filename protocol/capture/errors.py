@@ -36,6 +36,7 @@ class UnsupportedOperator(CaptureError):
         super().__init__(f"operator {operator} in {place}{direction}{source}: {advice}")
         self.operator = operator
         self.origin = origin
+        self.advice = advice
 
 
 class UnsupportedDtype(CaptureError):
