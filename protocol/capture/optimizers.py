@@ -1,94 +1,74 @@
-"""SGD, Adam and AdamW as folds; everything that depends on the step stands in a table.
+"""Optimisers as folds; everything that depends on the step stands in a table.
 
 Learning rates and bias corrections are computed in double, rounded once and committed as the data
-tensor ``schedule`` (a row per step): f32 ``1 - beta ** t`` inside the program would be ten times
-less accurate, and every schedule is the same program.
+tensor ``schedule`` (a row per step): every schedule is the same program. ``updates/`` has one file
+per optimiser.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from protocol.capture.errors import Origin, UnsupportedOptimizer
-from protocol.capture.schedules import Schedule
-from protocol.capture.values import View
+from protocol.capture.errors import UnsupportedOptimizer
+from protocol.capture.optim import Lion
+from protocol.capture.schedules import Course
+from protocol.capture.updates import adafactor, adagrad, adam, lion, rmsprop, sgd
+from protocol.capture.updates.base import Group, Update
+from protocol.capture.values import Lowered, View
 from protocol.capture.writer import Writer
-from protocol.program.body import Value
-from protocol.program.builder import FoldBuilder
-from protocol.program.isa import DType
 
-ROLES = {
-    "sgd": ("momentum_buffer",),
-    "adam": ("exp_avg", "exp_avg_sq"),
-    "adamw": ("exp_avg", "exp_avg_sq"),
+KINDS: dict[type[torch.optim.Optimizer], type[Group]] = {
+    torch.optim.SGD: sgd.Sgd,
+    torch.optim.Adam: adam.Adam,
+    torch.optim.AdamW: adam.AdamW,
+    torch.optim.RMSprop: rmsprop.RmsProp,
+    torch.optim.Adagrad: adagrad.Adagrad,
+    torch.optim.Adafactor: adafactor.Adafactor,
+    Lion: lion.Lion,
 }
 
 
-@dataclass(frozen=True)
-class Group:
-    """One parameter group: hyperparameters as Python doubles, and its columns in the table."""
-
-    kind: str
-    rate: float
-    weight_decay: float
-    momentum: float = 0.0
-    dampening: float = 0.0
-    nesterov: bool = False
-    betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = 1e-8
-    first_column: int = 0
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """Names of the state tensors that each parameter gets, as PyTorch calls them."""
-        if self.kind == "sgd" and self.momentum == 0.0:
-            return ()
-        return ROLES[self.kind]
-
-    def row(self, rate: float, step: int) -> list[float]:
-        """This group's columns at ``step`` (0-based) for the learning rate ``rate``."""
-        if self.kind == "sgd":
-            # PyTorch's first momentum step takes the gradient undamped.
-            return [-rate, 1.0 if step == 0 else 1.0 - self.dampening]
-        first = 1.0 - self.betas[0] ** (step + 1)
-        second = 1.0 - self.betas[1] ** (step + 1)
-        return [-rate / first, 1.0 / second**0.5, 1.0 - rate * self.weight_decay]
-
-
 def read_groups(
-    optimizer: torch.optim.Optimizer, names: dict[int, str]
+    optimizer: torch.optim.Optimizer, names: dict[int, str], cycles: bool = False
 ) -> tuple[list[Group], dict[str, int]]:
     """Groups of a stock optimiser and the group of each parameter name.
 
-    ``names`` maps ``id(parameter)`` to its name in the model. UnsupportedOptimizer for other
-    optimisers and for options that have no lowering.
+    ``names`` maps ``id(parameter)`` to its name in the model; ``cycles``: the schedule changes the
+    momentum. UnsupportedOptimizer for other optimisers and for options that have no lowering.
     """
-    kinds = {torch.optim.SGD: "sgd", torch.optim.Adam: "adam", torch.optim.AdamW: "adamw"}
-    kind = kinds.get(type(optimizer))
+    kind = KINDS.get(type(optimizer))
     if kind is None:
+        known = ", ".join(_full_name(one) for one in KINDS)
         raise UnsupportedOptimizer(
-            f"optimiser {type(optimizer).__name__} has no lowering; use one of "
-            "torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW"
+            f"optimiser {type(optimizer).__name__} has no lowering; use one of {known} "
+            "(docs/CAPTURE.md, What is supported)"
         )
-    if optimizer.state:
+    if _has_stepped(optimizer):
         raise UnsupportedOptimizer(
             "the optimiser already holds state of earlier steps; make a fresh one for the capture"
         )
-    groups, group_of, column = [], {}, 0
+    if cycles and not kind.may_cycle:
+        raise UnsupportedOptimizer(
+            f"the schedule changes the momentum of {type(optimizer).__name__}, which only SGD, "
+            "Adam and AdamW can follow; pass cycle_momentum=False to the scheduler "
+            "(docs/CAPTURE.md, Schedules)"
+        )
+    groups: list[Group] = []
+    group_of: dict[str, int] = {}
+    column = 0
     for number, options in enumerate(optimizer.param_groups):
-        for option in ("amsgrad", "maximize", "differentiable"):
-            if options.get(option):
-                raise UnsupportedOptimizer(
-                    f"option {option}=True of {type(optimizer).__name__} has no lowering; "
-                    "leave it False"
-                )
-        group = _group(kind, options, column)
-        column += len(group.row(0.0, 0))
+        if options.get("differentiable"):
+            raise UnsupportedOptimizer(
+                f"option differentiable=True of {type(optimizer).__name__} has no lowering; "
+                "leave it False"
+            )
+        group = replace(_group(kind, options, cycles), first_column=column)
+        column += len(group.row(0.0, 0, None))
         groups.append(group)
         for parameter in options["params"]:
             name = names.get(id(parameter))
@@ -101,29 +81,39 @@ def read_groups(
     return groups, group_of
 
 
-def _group(kind: str, options: dict[str, Any], column: int) -> Group:
-    rate, decay = float(options["lr"]), float(options["weight_decay"])
-    if kind == "sgd":
-        return Group(
-            kind,
-            rate,
-            decay,
-            momentum=float(options["momentum"]),
-            dampening=float(options["dampening"]),
-            nesterov=bool(options["nesterov"]),
-            first_column=column,
-        )
-    betas = (float(options["betas"][0]), float(options["betas"][1]))
-    if options.get("decoupled_weight_decay"):
-        kind = "adamw"
-    return Group(kind, rate, decay, betas=betas, epsilon=float(options["eps"]), first_column=column)
+def _full_name(kind: type[torch.optim.Optimizer]) -> str:
+    home = "protocol.capture.optim" if kind is Lion else "torch.optim"
+    return f"{home}.{kind.__name__}"
 
 
-def schedule_table(groups: Sequence[Group], schedule: Schedule, steps: int) -> np.ndarray:
-    """f32 [steps, columns]: each group's columns, computed in double and rounded once."""
+def _has_stepped(optimizer: torch.optim.Optimizer) -> bool:
+    """Adagrad has state from its construction on: there the count of its steps decides."""
+    if isinstance(optimizer, torch.optim.Adagrad):
+        return any(float(state["step"]) > 0 for state in optimizer.state.values())
+    return bool(optimizer.state)
+
+
+def _group(kind: type[Group], options: dict[str, Any], cycles: bool) -> Group:
+    if kind is adam.Adam and options.get("decoupled_weight_decay"):
+        kind = adam.AdamW
+    return kind(
+        rate=float(options["lr"]),
+        weight_decay=float(options["weight_decay"]),
+        maximize=bool(options.get("maximize", False)),
+        cycles=cycles,
+        **kind.options(options),
+    )
+
+
+def schedule_table(groups: Sequence[Group], course: Course) -> np.ndarray:
+    """f32 [updates, columns]: each group's columns, computed in double and rounded once."""
     rows = [
-        [value for group in groups for value in group.row(group.rate * schedule(step), step)]
-        for step in range(steps)
+        [
+            value
+            for group, (rate, momentum) in zip(groups, settings, strict=True)
+            for value in group.row(rate, update, momentum)
+        ]
+        for update, settings in enumerate(course.settings)
     ]
     return np.asarray(rows, dtype=np.float64).astype(np.float32)
 
@@ -134,91 +124,13 @@ def write_update(
     name: str,
     row: View,
     parameter: View,
-    gradient: View,
+    gradient: Lowered,
     state: Sequence[View],
+    apply: int | None = None,
 ) -> tuple[View, list[View]]:
-    """Write one parameter's update; returns the new parameter and its new state tensors."""
-    update = _Update(writer, group, Origin(name, "opt"), row, parameter, gradient)
-    if group.kind == "sgd":
-        return update.sgd(state)
-    return update.adam(state)
+    """Write one parameter's update; returns the new parameter and its new state tensors.
 
-
-@dataclass
-class _Update:
-    writer: Writer
-    group: Group
-    origin: Origin
-    row: View
-    parameter: View
-    gradient: View
-
-    def sgd(self, state: Sequence[View]) -> tuple[View, list[View]]:
-        if not self.group.roles:
-            b = self._fold()
-            moved = b.fma(self._column(b, 0), self._decayed_gradient(b), self._own(b))
-            return self._finish(b, moved, "sgd.param"), []
-        momentum = self.group.momentum
-        b = self._fold()
-        gradient = self._decayed_gradient(b)
-        if self.group.dampening:
-            gradient = b.mul(gradient, self._column(b, 1))
-        kept = b.fma(b.f32(momentum), self._load(b, state[0]), gradient)
-        buffer = self._finish(b, kept, "sgd.momentum_buffer")
-        b = self._fold()
-        direction = self._load(b, buffer)
-        if self.group.nesterov:
-            direction = b.fma(b.f32(momentum), direction, self._decayed_gradient(b))
-        moved = b.fma(self._column(b, 0), direction, self._own(b))
-        return self._finish(b, moved, "sgd.param"), [buffer]
-
-    def adam(self, state: Sequence[View]) -> tuple[View, list[View]]:
-        """Mean m += (1 - b1)(g - m); v = b2 v + (1 - b2) g g; p -= rate * m^ / (sqrt(v^) + eps)."""
-        kind = self.group.kind
-        first, second = self.group.betas
-        b = self._fold()
-        mean = self._load(b, state[0])
-        change = b.sub(self._adam_gradient(b), mean)
-        exp_avg = self._finish(b, b.fma(b.f32(1.0 - first), change, mean), f"{kind}.exp_avg")
-        b = self._fold()
-        gradient = self._adam_gradient(b)
-        kept = b.mul(b.f32(second), self._load(b, state[1]))
-        square = b.fma(b.mul(b.f32(1.0 - second), gradient), gradient, kept)
-        exp_avg_sq = self._finish(b, square, f"{kind}.exp_avg_sq")
-        b = self._fold()
-        root = b.sqrt(self._load(b, exp_avg_sq))
-        denominator = b.fma(root, self._column(b, 1), b.f32(self.group.epsilon))
-        ratio = b.div(self._load(b, exp_avg), denominator)
-        own = self._own(b)
-        if kind == "adamw" and self.group.weight_decay:
-            own = b.mul(own, self._column(b, 2))
-        moved = b.fma(self._column(b, 0), ratio, own)
-        return self._finish(b, moved, f"{kind}.param"), [exp_avg, exp_avg_sq]
-
-    def _adam_gradient(self, b: FoldBuilder) -> Value:
-        return (
-            self._load(b, self.gradient)
-            if self.group.kind == "adamw"
-            else self._decayed_gradient(b)
-        )
-
-    def _decayed_gradient(self, b: FoldBuilder) -> Value:
-        gradient = self._load(b, self.gradient)
-        if not self.group.weight_decay:
-            return gradient
-        return b.fma(b.f32(self.group.weight_decay), self._own(b), gradient)
-
-    def _fold(self) -> FoldBuilder:
-        return FoldBuilder(DType.F32, self.parameter.shape)
-
-    def _own(self, b: FoldBuilder) -> Value:
-        return self._load(b, self.parameter)
-
-    def _load(self, b: FoldBuilder, view: View) -> Value:
-        return view.load(b, [b.out(i) for i in range(len(b.shape))])
-
-    def _column(self, b: FoldBuilder, column: int) -> Value:
-        return self.row.select(0, self.group.first_column + column).load(b, [])
-
-    def _finish(self, b: FoldBuilder, result: Value, operator: str) -> View:
-        return self.writer.add(b.finish(result), self.origin, operator)
+    ``apply`` is a column of the table: where it is 0 everything keeps its value.
+    """
+    update = Update(writer, group, name, row, parameter, gradient, apply)
+    return group.write(update, state)

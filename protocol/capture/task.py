@@ -21,9 +21,9 @@ from protocol.capture.copies import without_copies
 from protocol.capture.errors import CaptureError, Origin
 from protocol.capture.feeds import Loss, by_name, examples_of, like, split_data
 from protocol.capture.lowering.graph import lower_graph
-from protocol.capture.optimizers import Group, read_groups, schedule_table, write_update
-from protocol.capture.schedules import Schedule, constant
+from protocol.capture.schedules import AnySchedule
 from protocol.capture.trace import JointGraph, trace_joint
+from protocol.capture.updating import MODEL_PREFIX, Decay, Updating, updating_from
 from protocol.capture.values import View
 from protocol.capture.writer import Writer
 from protocol.program.builder import FoldBuilder
@@ -32,8 +32,6 @@ from protocol.program.isa import DType
 from protocol.program.node import Binding, Node, Operand, OperandKind, Program, TensorSpec
 from protocol.program.validate import validate_program
 
-MODEL_PREFIX = "model."
-OPTIMIZER_PREFIX = "optimizer."
 _DTYPES = {
     np.dtype(np.float32): DType.F32,
     np.dtype(np.int32): DType.I32,
@@ -94,10 +92,14 @@ def task_from(
     steps: int,
     interval: int | None = None,
     batch_size: int,
-    schedule: Schedule | None = None,
+    schedule: AnySchedule | None = None,
     seed: int = 0,
     name: str = "task",
     order: Any | None = None,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    accumulate: int = 1,
+    ema: Decay | None = None,
 ) -> Captured:
     """Capture a run of ``steps`` steps from the model's present weights.
 
@@ -105,11 +107,17 @@ def task_from(
     value / 255), integers or bools; either may be arrays by name, inputs then being keywords of
     ``forward``. Arrays by name alone are inputs without targets. ``loss`` gets the model's output
     and the targets (or the inputs, if there are none); None takes the loss that the model computes
-    itself, ``output.loss``. ``schedule`` gives a factor of each group's learning rate per step,
-    as ``LambdaLR`` does. ``interval`` is the steps per checkpoint; by default as many as make
-    commitments about a hundredth of the time. ``order`` (i32 [steps, batch_size]) replaces the
-    seeded random order.
+    itself, ``output.loss``. ``schedule`` gives a factor of the learning rate per update, one for
+    all groups or one per group, as ``LambdaLR`` does; or it is a scheduler of
+    ``torch.optim.lr_scheduler`` made with ``optimizer``. ``interval`` is the steps per checkpoint;
+    by default as many as make commitments about a hundredth of the time. ``order`` (i32 [steps,
+    batch_size]) replaces the seeded random order.
     The model is captured in its present mode (train or eval) and is not changed.
+
+    ``clip_norm`` or ``clip_value`` clips the gradients as ``torch.nn.utils.clip_grad_norm_`` and
+    ``clip_grad_value_`` do. With ``accumulate`` a step is one micro batch, and each update takes
+    the mean gradient of so many. ``ema`` (a decay, or one per update) keeps a moving average of
+    the trained parameters in the state tensors ``ema.<name>``; see ``updating.averaged``.
 
     Raises UnsupportedOperator, UnsupportedDtype or UnsupportedOptimizer with the place and what
     to do about it.
@@ -127,7 +135,16 @@ def task_from(
         order = draw_order(examples, steps, batch_size, seed)
     order = checked_order(np.asarray(order), steps, batch_size, examples)
     names = {id(p): n for n, p in model.named_parameters()}
-    groups, group_of = read_groups(optimizer, names)
+    updating = updating_from(
+        optimizer,
+        names,
+        steps,
+        schedule=schedule,
+        clip_norm=clip_norm,
+        clip_value=clip_value,
+        accumulate=accumulate,
+        ema=ema,
+    )
     for kind, tensors in (
         ("parameter", model.named_parameters()),
         ("buffer", model.named_buffers()),
@@ -136,12 +153,12 @@ def task_from(
             as_stored(tensor, f"{kind} {tensor_name}")
     batch = {key: example_batch(a, batch_size, key in logical) for key, a in arrays.items()}
     graph = trace_joint(model, loss, *like(*sides, batch))
-    capture = _Capture(model, groups, group_of, graph, seed)
+    capture = _Capture(model, updating, graph, seed)
     capture.batch = {key: key in logical for key in arrays}
     capture.data = [
         *arrays.items(),
         ("order", order),
-        ("schedule", schedule_table(groups, schedule or constant, steps)),
+        ("schedule", updating.table),
     ]
     capture.write()
     captured = Captured(
@@ -184,14 +201,12 @@ class _Capture:
     def __init__(
         self,
         model: torch.nn.Module,
-        groups: list[Group],
-        group_of: dict[str, int],
+        updating: Updating,
         graph: JointGraph,
         seed: int,
     ) -> None:
         self.graph = graph
-        self.groups = groups
-        self.group_of = group_of
+        self.updating = updating
         self.state: Tensors = []
         self.data: Tensors = []
         self.used_data: Tensors = []
@@ -204,9 +219,11 @@ class _Capture:
             for name, tensor in tensors.items():
                 self._add_state(MODEL_PREFIX + name, as_stored(tensor, f"{kind} {name}"))
         for name in self._updated():
-            for role in groups[group_of[name]].roles:
-                shape = parameters[name].shape
-                self._add_state(_slot(role, name), np.zeros(shape, np.float32))
+            for key, array in updating.slots(name, self._array(name)):
+                self._add_state(key, array)
+        for name in self._updated():
+            for key, array in updating.extras(name, self._array(name)):
+                self._add_state(key, array)
         self._add_state("step", np.zeros((), np.int32))
         self._add_state("loss", np.zeros((), np.float32))
         self.writer = Writer(seed, self._state("step"))
@@ -228,20 +245,8 @@ class _Capture:
             spec = self._state(key)
             new[key] = writer.stored(value, spec.dtype, spec.shape, Origin(name))
         row = self._schedule_row()
-        for name in self._updated():
-            group = self.groups[self.group_of[name]]
-            slots = [_slot(role, name) for role in group.roles]
-            parameter, updated = write_update(
-                writer,
-                group,
-                name,
-                row,
-                self._state(MODEL_PREFIX + name),
-                writer.view(gradients[name]),
-                [self._state(slot) for slot in slots],
-            )
-            new[MODEL_PREFIX + name] = parameter
-            new.update(zip(slots, updated, strict=True))
+        views = {name: writer.view(gradients[name]) for name in self._updated()}
+        new.update(self.updating.write(writer, row, self._state, views))
         b = FoldBuilder(DType.I32, ())
         advanced = b.iadd(writer.step.load(b, []), b.i32(1))
         new["step"] = writer.add(b.finish(advanced), Origin("step", "opt"), "step + 1")
@@ -264,7 +269,7 @@ class _Capture:
 
     def _updated(self) -> list[str]:
         """Parameters that get a gradient and stand in the optimiser."""
-        return [name for name in self.graph.with_gradient if name in self.group_of]
+        return [name for name in self.graph.with_gradient if name in self.updating.group_of]
 
     def _commit(self, constant: torch.Tensor) -> View:
         """A data tensor with the values of a constant in the graph."""
@@ -283,6 +288,9 @@ class _Capture:
         self.index[name] = len(self.state)
         self.state.append((name, array.copy()))
 
+    def _array(self, parameter: str) -> np.ndarray:
+        return self.state[self.index[MODEL_PREFIX + parameter]][1]
+
     def _state(self, name: str) -> View:
         index = self.index[name]
         return _whole(OperandKind.STATE, index, self.state[index][1])
@@ -294,10 +302,6 @@ class _Capture:
 
 def _whole(kind: OperandKind, index: int, array: np.ndarray) -> View:
     return View.whole(Operand(kind, index, _DTYPES[array.dtype], array.shape))
-
-
-def _slot(role: str, name: str) -> str:
-    return f"{OPTIMIZER_PREFIX}{role}.{name}"
 
 
 def _specs(tensors: Tensors) -> list[TensorSpec]:

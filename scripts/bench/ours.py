@@ -11,7 +11,7 @@ import torch
 from protocol.capture.errors import Origin
 from protocol.capture.lowering.graph import lower_graph
 from protocol.capture.optimizers import read_groups, schedule_table, write_update
-from protocol.capture.schedules import constant
+from protocol.capture.schedules import course_of
 from protocol.capture.task import Captured, task_from
 from protocol.capture.trace import trace_joint
 from protocol.capture.values import View
@@ -149,8 +149,9 @@ def _update(work: Update, threads: int) -> ProgramSession:
     parts = [update_tensors(number, shape) for number, shape in enumerate(work.shapes)]
     parameters = [torch.nn.Parameter(torch.from_numpy(value)) for value, _ in parts]
     names = {id(p): str(number) for number, p in enumerate(parameters)}
-    groups, _ = read_groups(torch.optim.AdamW(parameters), names)
-    table = schedule_table(groups, constant, UPDATES)
+    optimizer = torch.optim.AdamW(parameters)
+    groups, _ = read_groups(optimizer, names)
+    table = schedule_table(groups, course_of(optimizer, None, UPDATES))
     state: list[np.ndarray] = [np.zeros((), np.int32)]
     step = View.whole(Operand(OperandKind.STATE, 0, DType.I32, ()))
     writer = Writer(0, step)

@@ -9,7 +9,7 @@ import torch
 from protocol.capture.batches import as_stored, draw_order
 from protocol.capture.errors import CaptureError, UnsupportedDtype
 from protocol.capture.optimizers import read_groups, schedule_table
-from protocol.capture.schedules import constant, warmup_cosine
+from protocol.capture.schedules import course_of, warmup_cosine
 
 
 def test_order_visits_each_example_at_most_once_in_an_epoch() -> None:
@@ -58,7 +58,7 @@ def test_schedule_table_is_the_double_formula_rounded_once() -> None:
     optimizer = torch.optim.AdamW([weights], lr=3e-4, betas=(0.9, 0.999), weight_decay=0.1)
     groups, group_of = read_groups(optimizer, {id(weights): "w"})
     assert group_of == {"w": 0}
-    table = schedule_table(groups, constant, 1000)
+    table = schedule_table(groups, course_of(optimizer, None, 1000))
     for step in (0, 1, 999):
         exact = [
             -3e-4 / (1 - 0.9 ** (step + 1)),
@@ -72,7 +72,8 @@ def test_first_momentum_step_is_not_dampened() -> None:
     weights = torch.nn.Parameter(torch.zeros(3))
     optimizer = torch.optim.SGD([weights], lr=0.1, momentum=0.9, dampening=0.25)
     groups, _ = read_groups(optimizer, {id(weights): "w"})
-    np.testing.assert_array_equal(schedule_table(groups, constant, 3)[:, 1], [1, 0.75, 0.75])
+    table = schedule_table(groups, course_of(optimizer, None, 3))
+    np.testing.assert_array_equal(table[:, 1], [1, 0.75, 0.75])
 
 
 def test_optimizer_that_has_stepped_is_refused() -> None:
