@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FILE: Final = "offer.toml"
 AMOUNTS: Final = ("max-reward", "value-at-risk", "verifier-fee")
+USUAL: Final = {"verifiers": 2, "segments-per-verifier": 1}
+"""What is taken for an offer that does not say it yet."""
 
 MaxRewardOption = Annotated[
     str | None,
@@ -69,9 +71,8 @@ def read_offer(folder: Path, flags: dict[str, str | int | None]) -> Offer:
     """
     from protocol.agents.requester import Offer
 
-    names = [field.name.replace("_", "-") for field in fields(Offer)]
-    values: dict[str, Any] = {**_read(folder / FILE, names)}
-    values.update({name: value for name, value in flags.items() if value is not None})
+    names = _names()
+    values = _values(folder, flags)
     missing = [name for name in names if name not in values]
     if missing:
         raise UserError(
@@ -82,6 +83,39 @@ def read_offer(folder: Path, flags: dict[str, str | int | None]) -> Offer:
             Code.USAGE,
         )
     return Offer(**{name.replace("-", "_"): _number(name, values[name]) for name in names})
+
+
+def read_partly(folder: Path, flags: dict[str, str | int | None]) -> dict[str, int]:
+    """What of an offer is known before it is complete: field of `Offer` -> value.
+
+    With a reward or a value at risk, `USUAL` counts for what is missing.
+
+    Args:
+        folder: with ``offer.toml`` or without.
+        flags: as in `read_offer`.
+
+    Raises:
+        UserError: something is unknown or no number.
+    """
+    values = _values(folder, flags)
+    if values.keys() & {"max-reward", "value-at-risk"}:
+        values = USUAL | values
+    return {
+        name.replace("-", "_"): _number(name, values[name]) for name in _names() if name in values
+    }
+
+
+def _names() -> list[str]:
+    """The fields of an offer, as a file and flags name them."""
+    from protocol.agents.requester import Offer
+
+    return [field.name.replace("_", "-") for field in fields(Offer)]
+
+
+def _values(folder: Path, flags: dict[str, str | int | None]) -> dict[str, Any]:
+    """What the file says, and what flags say instead."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    return {**_read(folder / FILE, _names()), **given}
 
 
 def _read(file: Path, names: list[str]) -> dict[str, Any]:

@@ -155,6 +155,16 @@ def parse_tokens(text: str) -> int:
     return int(wei)
 
 
+def format_bytes(count: int) -> str:
+    """Return an amount of memory as people say it, such as ``1.5 MB``; below 1,000 exactly."""
+    size, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1_000:
+            break
+        size, unit = size / 1_000, larger
+    return f"{count} bytes" if unit == "bytes" else f"{size:.4g} {unit}"
+
+
 def format_seconds(seconds: float) -> str:
     """Return a duration as people say it, such as ``2d 3h`` or ``45s``."""
     sign, left = ("-" if seconds < 0 else ""), int(abs(seconds))

@@ -1,4 +1,4 @@
-"""`pinpoint task`: tasks, on a chain or in the record of a demo."""
+"""`pinpoint task`: tasks in folders, on a chain, or in the record of a demo."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from protocol.cli import task_build, task_check, task_run
 from protocol.cli.errors import Code
 from protocol.cli.output import emit
 from protocol.cli.record import DEFAULT_RECORD, PlayerOption, RecordOption, read_record
@@ -18,7 +19,10 @@ from protocol.cli.settings import (
     RpcOption,
 )
 
-app = typer.Typer(help="Tasks: what there is, and where its money is.", no_args_is_help=True)
+app = typer.Typer(
+    help="Tasks: make, check and try one; what there is, and where its money is.",
+    no_args_is_help=True,
+)
 
 TaskArgument = Annotated[
     str | None,
@@ -30,7 +34,12 @@ TaskArgument = Annotated[
 
 @app.callback()
 def _task() -> None:
-    """Tasks: what there is, and where its money is."""
+    """Tasks: make, check and try one; what there is, and where its money is."""
+
+
+app.command("build")(task_build.build)
+app.command("check")(task_check.check)
+app.command("run")(task_run.run)
 
 
 @app.command("list")
