@@ -15,6 +15,7 @@ from protocol.capture.lowering import (  # noqa: F401 - importing them registers
     indexing,
     matmul,
     orders,
+    placing,
     pointwise,
     pooling,
     random,

@@ -9,10 +9,10 @@ import torch
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.pointwise import cast
 from protocol.capture.lowering.reductions import keep_dims, plain_fold, reduced_dims
-from protocol.capture.values import Lowered, elements
+from protocol.capture.values import STORED, Full, Lowered, elements
 from protocol.program.body import Value, f32_word
 from protocol.program.builder import FoldBuilder
-from protocol.program.isa import DType
+from protocol.program.isa import DType, Type
 
 
 @lowers(aten.amax.default, aten.amin.default)
@@ -72,6 +72,8 @@ def _argmax(ctx: Context, x: Lowered, dim: int | None = None, keepdim: bool = Fa
     if dim is None:
         count = (elements(view.shape),)
         view, dim = view.reshape(count) or ctx.writer.copy(view, count, ctx.origin), 0
+    if not view.shape:
+        return Full((), Type.I, 0)
     dim %= len(view.shape)
     largest = ctx.node.target is aten.argmax.default
     init = f32_word(float("-inf") if largest else float("inf"))
@@ -101,6 +103,13 @@ def _nan(b: FoldBuilder, x: Value) -> Value:
 @lowers(aten.cumsum.default)
 def _cumsum(ctx: Context, x: Lowered, dim: int, **_: Any) -> Lowered:
     """Term r of element o is x[o - (n - 1) + r]; what lies before the start is skipped."""
+    source, target = ctx.argument_dtype(0), ctx.torch_dtype()
+    if STORED[source] is not STORED[target]:
+        x = ctx.lazy(
+            lambda b, v: cast(b, v[0], source, target), x, shape=x.shape, dtype=STORED[target]
+        )
+    if not x.shape:
+        return x
     view = ctx.view(x)
     dim %= len(view.shape)
     b = FoldBuilder(view.dtype, view.shape, (view.shape[dim],))

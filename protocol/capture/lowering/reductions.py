@@ -32,7 +32,7 @@ def reduced_dims(dims: Sequence[int] | int | None, rank: int) -> list[int]:
     """Dimensions to reduce, ascending; none given means all."""
     if isinstance(dims, int):
         dims = [dims]
-    if not dims:
+    if not dims or rank == 0:
         return list(range(rank))
     return sorted({d % rank for d in dims})
 
@@ -60,6 +60,10 @@ def float_sum(ctx: Context, source: Lowered, dims: Sequence[int], square: bool =
 
 def _sum_runs(ctx: Context, source: Lowered, left: list[int], square: bool) -> View:
     """One run of neighbouring dimensions after the other, the last one first."""
+    if not left and square:  # a single number: its square is the whole sum
+        source = ctx.lazy(
+            lambda b, v: b.mul(v[0], v[0]), source, shape=source.shape, dtype=DType.F32
+        )
     while left:
         run = _last_run(source, left)
         joined = _try_join(source, run)
