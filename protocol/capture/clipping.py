@@ -47,14 +47,15 @@ class Clipping:
     ) -> dict[str, Lowered]:
         """The gradients times ``factor``, clipped, as expressions that their readers compute.
 
-        ``factor`` is one over the number of accumulated gradients.
+        Nothing if they stay as they are. ``factor`` is one over the number of gradients in a sum.
         """
+        if factor == 1.0 and self.norm is None and self.value is None:
+            return {}
+        gradients = {name: writer.view(gradient) for name, gradient in gradients.items()}
         ctx = PlaceContext(writer, Origin("gradients", "opt"), "clip")
         if self.norm is not None and gradients:
             scale = _scale(ctx, list(gradients.values()), self.norm, factor)
             return {name: scaled(ctx, g, scale) for name, g in gradients.items()}
-        if factor == 1.0 and self.value is None:
-            return dict(gradients)
         return {name: _limited(ctx, g, self.value, factor) for name, g in gradients.items()}
 
 

@@ -245,8 +245,8 @@ class _Capture:
             spec = self._state(key)
             new[key] = writer.stored(value, spec.dtype, spec.shape, Origin(name))
         row = self._schedule_row()
-        views = {name: writer.view(gradients[name]) for name in self._updated()}
-        new.update(self.updating.write(writer, row, self._state, views))
+        updated = {name: gradients[name] for name in self._updated()}
+        new.update(self.updating.write(writer, row, self._state, updated))
         b = FoldBuilder(DType.I32, ())
         advanced = b.iadd(writer.step.load(b, []), b.i32(1))
         new["step"] = writer.add(b.finish(advanced), Origin("step", "opt"), "step + 1")

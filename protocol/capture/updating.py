@@ -72,7 +72,6 @@ class Updating:
         """Write the updates of the parameters in ``gradients``; the new state tensors by name."""
         new: dict[str, View] = {}
         columns = row.shape[0]
-        given: dict[str, Lowered] = dict(gradients)
         average = columns - 1 if self.has_average else None
         apply = None
         if self.accumulate > 1:
@@ -80,9 +79,10 @@ class Updating:
             for name, gradient in gradients.items():
                 key = GRADIENT_PREFIX + name
                 new[key] = _accumulated(writer, name, row, apply + 1, state(key), gradient)
-                given[name] = new[key]
-        given = self.clipping.write(writer, given, 1.0 / self.accumulate)
-        for name, gradient in given.items():
+            gradients = {name: new[GRADIENT_PREFIX + name] for name in gradients}
+        changed = self.clipping.write(writer, gradients, 1.0 / self.accumulate)
+        for name in gradients:
+            gradient = changed[name] if changed else writer.view(gradients[name])
             group = self.groups[self.group_of[name]]
             own = state(MODEL_PREFIX + name)
             slots = [_slot(slot.role, name) for slot in group.slots(own.shape)]

@@ -1,0 +1,119 @@
+"""Every optimiser beside PyTorch's over 50 steps of the same gradients: parameters and states."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.optim import SGD, Adafactor, Adagrad, Adam, AdamW, RMSprop
+
+from protocol.capture.errors import UnsupportedOptimizer
+from protocol.capture.optim import Lion
+from protocol.program.isa import DType
+from tests.capture.fed import Maker, capture, stock, worst_difference
+
+STEPS = 50
+TOLERANCE = 1e-5
+
+MAKERS: dict[str, Maker] = {
+    "sgd": lambda p: SGD(p, lr=0.03),
+    "sgd, decay": lambda p: SGD(p, lr=0.03, weight_decay=0.1),
+    "sgd, momentum, dampening": lambda p: SGD(p, lr=0.03, momentum=0.9, dampening=0.3),
+    "sgd, nesterov, decay, maximize": lambda p: SGD(
+        p, lr=0.01, momentum=0.8, nesterov=True, weight_decay=0.1, maximize=True
+    ),
+    "adam": lambda p: Adam(p, lr=0.01),
+    "adam, decay, amsgrad": lambda p: Adam(p, lr=0.01, weight_decay=0.1, amsgrad=True),
+    "adam, decoupled": lambda p: Adam(p, lr=0.01, weight_decay=0.1, decoupled_weight_decay=True),
+    "adamw": lambda p: AdamW(p, lr=0.01, weight_decay=0.1, betas=(0.8, 0.95)),
+    "adamw, amsgrad, maximize": lambda p: AdamW(p, lr=0.01, amsgrad=True, maximize=True),
+    "rmsprop": lambda p: RMSprop(p, lr=0.01),
+    "rmsprop, centered": lambda p: RMSprop(p, lr=0.01, centered=True, alpha=0.9),
+    "rmsprop, all": lambda p: RMSprop(
+        p, lr=0.005, centered=True, momentum=0.8, weight_decay=0.1, maximize=True
+    ),
+    "rmsprop, momentum": lambda p: RMSprop(p, lr=0.005, momentum=0.8),
+    "adagrad": lambda p: Adagrad(p, lr=0.1),
+    "adagrad, all": lambda p: Adagrad(
+        p, lr=0.1, lr_decay=0.01, weight_decay=0.1, initial_accumulator_value=0.2, maximize=True
+    ),
+    "lion": lambda p: Lion(p, lr=0.003),
+    "lion, all": lambda p: Lion(p, lr=0.003, betas=(0.8, 0.95), weight_decay=0.3, maximize=True),
+    "adafactor": lambda p: Adafactor(p, lr=0.05),
+    "adafactor, all": lambda p: Adafactor(
+        p, lr=0.05, beta2_decay=-0.5, eps=(1e-6, 1e-2), d=1.5, weight_decay=0.1, maximize=True
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MAKERS)
+def test_optimizer_agrees_with_pytorch_in_all_states(case: str) -> None:
+    captured = capture(MAKERS[case], STEPS)
+    assert worst_difference(captured, stock(MAKERS[case], STEPS)) < TOLERANCE
+
+
+def test_groups_keep_their_own_hyperparameters() -> None:
+    def make(groups: list) -> torch.optim.Optimizer:
+        others, matrices = groups
+        return AdamW([{**others, "lr": 0.02}, {**matrices, "amsgrad": True, "eps": 1e-3}], lr=0.01)
+
+    captured = capture(make, 10)
+    names = {name for name, _ in captured.state}
+    assert "optimizer.max_exp_avg_sq.matrix" in names
+    assert "optimizer.max_exp_avg_sq.bias" not in names
+    assert worst_difference(captured, stock(make, 10)) < TOLERANCE
+
+
+@pytest.mark.parametrize("case", [c for c in MAKERS if not c.startswith("adafactor")])
+def test_updates_read_their_own_element_so_that_they_run_in_place(case: str) -> None:
+    captured = capture(MAKERS[case], 2)
+    nodes = captured.program.nodes
+    bound = {n: b for (n, _), b in zip(captured.state, captured.program.bindings, strict=True)}
+    for name, binding in bound.items():
+        if name.startswith(("model.", "optimizer.")):
+            node = nodes[binding.index]
+            assert node.dtype is DType.F32
+            assert node.domain == ()
+            own = [name for name, _ in captured.state].index(name)
+            assert any((o.kind.name, o.index) == ("STATE", own) for o in node.operands), name
+
+
+def test_lion_of_hand_computed_steps() -> None:
+    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0, 0.5]))
+    optimizer = Lion([weight], lr=0.1, betas=(0.5, 0.75), weight_decay=0.5)
+    weight.grad = torch.tensor([4.0, -8.0, 0.0])
+    optimizer.step()
+    torch.testing.assert_close(weight.detach(), torch.tensor([0.85, -1.8, 0.475]))
+    torch.testing.assert_close(optimizer.state[weight]["exp_avg"], torch.tensor([1.0, -2.0, 0.0]))
+    weight.grad = torch.tensor([-2.0, 0.0, 1.0])  # blend -0.5, -1.0, 0.5
+    optimizer.step()
+    torch.testing.assert_close(weight.detach(), torch.tensor([0.9075, -1.61, 0.35125]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"lr": -1.0}, "negative"), ({"betas": (0.9, 1.0)}, "beta"), ({"weight_decay": -1}, "decay")],
+)
+def test_lion_with_wrong_options_is_refused(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Lion([torch.nn.Parameter(torch.zeros(2))], **options)
+
+
+def test_adagrad_that_has_stepped_is_refused() -> None:
+    def make(groups: list) -> torch.optim.Optimizer:
+        optimizer = Adagrad(groups)
+        for group in groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        return optimizer
+
+    with pytest.raises(UnsupportedOptimizer, match="earlier steps"):
+        capture(make, 2)
+
+
+def test_subclass_of_an_optimizer_is_refused_as_it_may_do_anything() -> None:
+    class Mine(AdamW):
+        pass
+
+    with pytest.raises(UnsupportedOptimizer, match=r"Mine.*Lion.*docs/CAPTURE\.md"):
+        capture(Mine, 2)
