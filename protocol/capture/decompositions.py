@@ -17,6 +17,7 @@ KEPT = (
     aten.split.Tensor,
     aten.split_with_sizes.default,
     aten.embedding_dense_backward.default,
+    aten.unfold_backward.default,
 )
 
 # Decomposed although they count as core: their parts are elementwise folds and sums.
@@ -60,6 +61,15 @@ ADDED = (
     aten.native_dropout_backward,
     aten.mse_loss,
     aten.mse_loss_backward,
+    aten.addbmm,
+    aten.addmv,
+    aten.dist,
+    aten.narrow_copy,
+    aten.permute_copy,
+    aten.diagonal_scatter,
+    aten.as_strided_scatter,
+    aten.grid_sampler_2d,
+    aten.upsample_bicubic2d,
 )
 
 
@@ -70,4 +80,18 @@ def decomposition_table() -> dict[Any, Callable[..., Any]]:
     for operator in KEPT:
         table.pop(operator, None)
     table.update(get_decompositions(ADDED))
+    table[aten._safe_softmax.default] = _safe_softmax
     return table
+
+
+def _safe_softmax(x: torch.Tensor, dim: int, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """Softmax that is 0 in rows of -inf alone: what attention is made of, in all its forms.
+
+    A row is masked out if its maximum is -inf, which the softmax needs anyway. PyTorch's own
+    decomposition looks at every element again; the results are the same.
+    """
+    x = x if dtype is None else x.to(dtype)
+    highest = torch.amax(x, dim, keepdim=True)
+    powers = torch.exp(x - highest)
+    masked = highest.expand_as(x) == float("-inf")
+    return torch.where(masked, 0.0, powers / powers.sum(dim, keepdim=True))
