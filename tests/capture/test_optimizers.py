@@ -9,6 +9,7 @@ from torch.optim import SGD, Adafactor, Adagrad, Adam, AdamW, RMSprop
 from protocol.capture.errors import UnsupportedOptimizer
 from protocol.capture.optim import Lion
 from protocol.program.isa import DType
+from tests.capture.agreement import assert_engines_agree
 from tests.capture.fed import Maker, capture, stock, worst_difference
 
 STEPS = 50
@@ -117,3 +118,11 @@ def test_subclass_of_an_optimizer_is_refused_as_it_may_do_anything() -> None:
 
     with pytest.raises(UnsupportedOptimizer, match=r"Mine.*Lion.*docs/CAPTURE\.md"):
         capture(Mine, 2)
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["adamw, amsgrad, maximize", "rmsprop, all", "adagrad, all", "lion, all", "adafactor, all"],
+)
+def test_engines_agree_on_a_task_with_the_optimizer(case: str) -> None:
+    assert_engines_agree(capture(MAKERS[case], 3))
