@@ -13,6 +13,7 @@ from protocol.chain.stake import WAD, Sampling, ceil_div, compute_bond, compute_
 
 __all__ = ["Quote", "TermsError", "compute_quote"]
 
+MAX_AMOUNT: Final = 2**128 - 1
 MAX_VERIFIERS: Final = 16
 MAX_DRAWN_SEGMENTS: Final = 64
 
@@ -61,7 +62,8 @@ def compute_quote(
         NoDetectionError: nobody would find a false segment.
         TermsError: the market would refuse the terms.
     """
-    _bound("max-reward", 1, 2**128 - 1, max_reward)
+    _bound("max-reward", 1, MAX_AMOUNT, max_reward)
+    _bound("value-at-risk", 0, MAX_AMOUNT, value_at_risk)
     _bound("verifiers", 0, MAX_VERIFIERS, verifiers)
     if verifiers:
         most = min(MAX_DRAWN_SEGMENTS // verifiers, segments)

@@ -354,6 +354,7 @@ def _keys(error: Exception) -> UserError:
 @explains(
     "protocol.agents.bundle.TaskRefused",
     "protocol.training.task.TaskError",
+    "protocol.training.tensors.TensorError",
     "protocol.capture.errors.CaptureError",
     "protocol.program.validate.InvalidProgram",
     "protocol.program.manifest.ManifestError",

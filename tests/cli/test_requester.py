@@ -129,3 +129,18 @@ def test_fetching_what_was_never_posted_or_is_not_final_is_an_error(requester) -
     early = requester("fetch", task_id)
     assert early.code == Code.FAILED
     assert "expected FINALISED" in early.error["why"]
+
+
+def test_built_task_is_posted_at_the_amounts_that_check_told(
+    requester, pinpoint: Pinpoint, up: Devnet
+) -> None:
+    entry = f"{EXAMPLE / 'make_task.py'}:make_task"
+    assert pinpoint("task", "build", "--entry", entry, "--out", "made").code == 0
+    shutil.copy(EXAMPLE / "offer.toml", "made")
+    told = pinpoint("task", "check", "made", "--json").json["quotes"]["local"]
+    asked = requester("post", "made", "--again", "--dry-run").json
+    names = ("stake", "solver_stake"), ("deposit", "bid_deposit"), ("bond", "challenger_bond")
+    assert [told[ours] for ours, _ in names] == [asked[market] for _, market in names]
+    before = posted(up)
+    assert requester("post", "made", "--again").code == 0
+    assert posted(up) == before + 1
