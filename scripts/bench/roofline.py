@@ -20,7 +20,9 @@ from protocol.kernels import instruction_sets
 from protocol.kernels.cpu import _cpu
 from protocol.kernels.jit.machine import Linked, Machine, compile_text, machine_of
 
-CHAINS = 24  # accumulators: enough for two units of five cycles' latency
+CHAINS = (
+    12  # accumulators: enough for two units of five cycles' latency, and 16 registers hold them
+)
 ROUNDS = 2_000  # of all chains in a unit of work
 READ_AT_ONCE = 8  # vectors
 SIZES = {"16 KiB": 16 << 10, "512 KiB": 512 << 10, "8 MiB": 8 << 20, "256 MiB": 256 << 20}
