@@ -9,6 +9,7 @@ worth compiling or that the compiler declines, run on it one by one. The bits ar
 from __future__ import annotations
 
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -43,6 +44,40 @@ class _Ready:
     stage: Stage
     code: CompiledRegion | None
     kernel: _cpu.Kernel | None
+
+
+class _Touched:
+    """Memory that the stages since a barrier touch: looked up fast, there may be thousands."""
+
+    def __init__(self) -> None:
+        self._whole: set[tuple[str, int]] = set()
+        self._firsts: list[int] = []  # of stretches of the arena, ascending, that do not meet
+        self._lasts: list[int] = []
+
+    def meets(self, places: Iterable[_Place]) -> bool:
+        """Whether any of them shares memory with what was added."""
+        for memory, first, last in places:
+            if memory != "arena":
+                if (memory, first) in self._whole:
+                    return True
+                continue
+            before = bisect_left(self._firsts, last)
+            if before > 0 and self._lasts[before - 1] > first:
+                return True
+        return False
+
+    def add(self, places: Iterable[_Place]) -> None:
+        """Add memory, which may meet what is there."""
+        for memory, first, last in places:
+            if memory != "arena":
+                self._whole.add((memory, first))
+                continue
+            low, high = bisect_left(self._lasts, first), bisect_right(self._firsts, last)
+            if low < high:
+                first = min(first, self._firsts[low])
+                last = max(last, self._lasts[high - 1])
+            self._firsts[low:high] = [first]
+            self._lasts[low:high] = [last]
 
 
 class Schedule:
@@ -149,17 +184,16 @@ class Schedule:
 
     def _add_stages(self) -> None:
         """Hand over the stages, with a barrier before each that touches what is being worked on."""
-        read: list[_Place] = []
-        written: list[_Place] = []
+        read, written = _Touched(), _Touched()
         for ready in self._ready:
             reads = [self._numbers[operand.kind, operand.index] for operand in ready.stage.reads]
             writes = [self._numbers[OperandKind.NODE, node] for node in ready.stage.writes]
             reading, writing = ([self._places[n] for n in numbers] for numbers in (reads, writes))
-            if _meet(reading, written) or _meet(writing, read) or _meet(writing, written):
+            if written.meets(reading) or read.meets(writing) or written.meets(writing):
                 self._native.add_barrier()
-                read, written = [], []
-            read += reading
-            written += writing
+                read, written = _Touched(), _Touched()
+            read.add(reading)
+            written.add(writing)
             if ready.kernel is not None:
                 slots = [self._numbers[o.kind, o.index] for o in ready.stage.reads]
                 self._native.add_kernel(ready.kernel, slots, writes[0])
@@ -196,15 +230,6 @@ def _compile(stage: Stage, executor: Executor) -> _Ready | None:
         return None
     code = compile_or_none(stage.region, executor.isa)
     return None if code is None else _Ready(stage, code, None)
-
-
-def _meet(some: Iterable[_Place], others: Sequence[_Place]) -> bool:
-    """Whether any two of them share memory."""
-    return any(
-        memory == other and first < last_other and first_other < last
-        for memory, first, last in some
-        for other, first_other, last_other in others
-    )
 
 
 def _find(

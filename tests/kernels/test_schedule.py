@@ -372,3 +372,17 @@ def test_step_without_nodes_gives_its_state_back() -> None:
     runner = StepRunner(program, Executor(1))
     state = [np.ones(2, "<f4")]
     assert words(runner.run(0, state, [], consume=True)) == words(state)
+
+
+def test_memory_touched_since_a_barrier_is_found_as_by_comparing_every_pair() -> None:
+    for seed in range(300):
+        rng = random.Random(seed)
+        touched, places = schedule._Touched(), []
+        for _ in range(40):
+            memory, first = rng.choice(["arena", "arena", "state"]), rng.randrange(60)
+            place = (memory, first, first + (1 if memory == "state" else rng.randint(1, 8)))
+            meets = any(m == memory and f < place[2] and first < last for m, f, last in places)
+            assert touched.meets([place]) == meets
+            if rng.random() < 0.6:
+                touched.add([place])
+                places.append(place)
