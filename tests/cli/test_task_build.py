@@ -12,6 +12,7 @@ import pytest
 
 from protocol.training.task import Task
 from scripts.devnet.town import EXAMPLE
+from tests.docs.operate import FOLDER, fenced
 from tests.training.regression import regression_task
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +74,11 @@ def test_build_of_the_example_is_what_is_committed(pinpoint) -> None:
     assert pinpoint(*build, str(EXAMPLE), "--compare").code == 0
     assert pinpoint(*build, "made").code == 0
     assert (Path("made") / "manifest.json").read_bytes() == (EXAMPLE / "manifest.json").read_bytes()
+
+
+def test_file_of_the_requesters_page_is_built(build) -> None:
+    (text,) = fenced(FOLDER / "requester.md", "python")
+    assert build(text, "--json").json["name"] == "my-model"
 
 
 def test_built_task_is_checked_and_trained(build, pinpoint) -> None:
