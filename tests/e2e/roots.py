@@ -1,7 +1,7 @@
 """The committed roots of the demo's run: what every machine has to compute.
 
 They are the answer of the reference order of operations, not of one machine, and change only with
-the task. After `pinpoint task build --replace` of examples/digits/make_task.py this writes them anew:
+the task. After `pinpoint task build --replace` of its `make_task.py` this writes them anew:
 
     python -m tests.e2e.roots
 """
