@@ -25,10 +25,12 @@ def time_step(task: Task, executor: AnyExecutor) -> float:
     """
     runner = runner_for(task.program, executor)
     state = runner.adopt(task.state)
+    smallest = min(range(len(task.state)), key=lambda index: task.state[index].nbytes)
     times: list[float] = []
     for step in range(min(1 + MOST_STEPS, task.manifest.steps)):
         began = time.perf_counter()
         state = runner.run(step, state, task.data)
+        state[smallest].tobytes()  # a GPU is done only when something is read
         times.append(time.perf_counter() - began)
         if sum(times) >= ENOUGH_SECONDS:
             break

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from scripts.devnet.town import EXAMPLE
+from tests.kernels.cuda.shim.host import HostDevice
+from tests.training.liars import STEP, TASK, OneUlp, record, train
 
 
 @pytest.mark.parametrize("role", ["solver", "verifier"])
@@ -40,6 +42,28 @@ def test_device_cuda_without_a_gpu_is_refused_where_people_train(
     assert result.code == 2
     assert result.error["what"] == "there is no GPU to compute with"
     assert result.error["read"] == "docs/CUDA.md"
+
+
+def test_device_cuda_trains_records_and_compares_with_the_cpus_bits(
+    pinpoint, monkeypatch, tmp_path
+) -> None:
+    """On the shim, which runs the device's kernels on the CPU."""
+    monkeypatch.setattr("protocol.kernels.cuda.executor.Gpu", HostDevice)
+    TASK.save(tmp_path / "task")
+    cuda = ("--device", "cuda", "--threads", "1", "--json")
+    trained = pinpoint("train", "run", "task", "--out", "run", *cuda)
+    assert trained.code == 0, trained.stderr
+    tried = pinpoint("task", "run", "task", "--json").json
+    assert trained.json["log_root"] == tried["log_root"]
+    assert pinpoint("task", "run", "task", *cuda).json["losses"] == tried["losses"]
+    assert pinpoint("train", "receipt", "run", "--step", str(STEP), *cuda).code == 0
+    train(tmp_path / "liar", OneUlp())
+    record(tmp_path / "liar", tmp_path / "liar-step", OneUlp(), "step")
+    found = pinpoint("train", "diff", "run/receipt", "liar-step", "--task", "task", *cuda)
+    assert found.code == 6
+    assert found.json["rerun"]["agrees_with"] == ["A"]
+    assert found.json["place"]["step"] == STEP
+    assert pinpoint("task", "check", "task", "--measure", *cuda).json["measured_step_seconds"] > 0
 
 
 def test_device_that_is_none_is_refused_by_name(pinpoint) -> None:
