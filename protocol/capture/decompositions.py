@@ -61,15 +61,10 @@ ADDED = (
     aten.native_dropout_backward,
     aten.mse_loss,
     aten.mse_loss_backward,
-    aten.addbmm,
     aten.addmv,
     aten.dist,
     aten.narrow_copy,
     aten.permute_copy,
-    aten.diagonal_scatter,
-    aten.as_strided_scatter,
-    aten.grid_sampler_2d,
-    aten.upsample_bicubic2d,
 )
 
 

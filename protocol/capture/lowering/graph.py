@@ -13,6 +13,7 @@ from protocol.capture.lowering import (  # noqa: F401 - importing them registers
     convolution,
     creation,
     indexing,
+    mathematics,
     matmul,
     orders,
     placing,
@@ -20,6 +21,8 @@ from protocol.capture.lowering import (  # noqa: F401 - importing them registers
     pooling,
     random,
     reductions,
+    sorting,
+    strided,
     views,
 )
 from protocol.capture.lowering.context import (
@@ -41,7 +44,6 @@ _ADVICE = {
     "aten._local_scalar_dense": "reading a value with .item() cannot be part of a program",
     "aten.randn": "draw noise beforehand and pass it as data, or use dropout",
     "aten.rand": "draw noise beforehand and pass it as data, or use dropout",
-    "aten.sort": "sorting has no fold here; amax, argmax and topk of 1 do",
 }
 _GENERAL = "no lowering to folds exists; write it with supported operators (docs/CAPTURE.md)"
 

@@ -9,7 +9,7 @@ import torch
 
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.values import STORED, Full, Lowered
-from protocol.program import expansions
+from protocol.program import elementary, expansions
 from protocol.program.body import Body, Value
 from protocol.program.isa import Type
 
@@ -65,11 +65,12 @@ def _converted(ctx: Context, value: Lowered, source: torch.dtype, target: torch.
     )
 
 
-def _expression(ctx: Context, function: Scalar, operands: list[Lowered]) -> Lowered:
+def expression(ctx: Context, function: Scalar, operands: list[Lowered]) -> Lowered:
+    """``function`` of the operands at every element of the result."""
     return ctx.lazy(lambda b, v: function(b, *v), *operands, shape=ctx.shape(), dtype=ctx.dtype())
 
 
-def _arithmetic(on_float: Scalar | None, on_integer: Scalar | None = None) -> Callable[..., Any]:
+def arithmetic(on_float: Scalar | None, on_integer: Scalar | None = None) -> Callable[..., Any]:
     """A rule that computes in the result's dtype."""
 
     def rule(ctx: Context, *arguments: Any) -> Lowered:
@@ -80,8 +81,8 @@ def _arithmetic(on_float: Scalar | None, on_integer: Scalar | None = None) -> Ca
         operands = _operands(ctx, arguments, target)
         if target is torch.bool:
             chosen = function
-            return _expression(ctx, lambda b, *v: b.not_(b.not_(chosen(b, *v))), operands)
-        return _expression(ctx, function, operands)
+            return expression(ctx, lambda b, *v: b.not_(b.not_(chosen(b, *v))), operands)
+        return expression(ctx, function, operands)
 
     return rule
 
@@ -94,20 +95,20 @@ def _common_dtype(ctx: Context) -> torch.dtype:
     return torch.int32 if common is torch.bool else common
 
 
-def _comparison(on_float: Scalar, on_integer: Scalar) -> Callable[..., Any]:
+def comparison(on_float: Scalar, on_integer: Scalar) -> Callable[..., Any]:
     """A rule that computes in the operands' common dtype and gives a bool."""
 
     def rule(ctx: Context, *arguments: Any) -> Lowered:
         common = _common_dtype(ctx)
         function = on_float if type_of(common) is Type.F else on_integer
-        return _expression(ctx, function, _operands(ctx, arguments, common))
+        return expression(ctx, function, _operands(ctx, arguments, common))
 
     return rule
 
 
 def _logical(function: Scalar) -> Callable[..., Any]:
     def rule(ctx: Context, *arguments: Any) -> Lowered:
-        return _expression(ctx, function, _operands(ctx, arguments, torch.bool))
+        return expression(ctx, function, _operands(ctx, arguments, torch.bool))
 
     return rule
 
@@ -146,23 +147,23 @@ _UNARY: dict[Any, Scalar] = {
     aten.rsqrt.default: expansions.rsqrt,
     aten.sqrt.default: lambda b, x: b.sqrt(x),
     aten.reciprocal.default: lambda b, x: b.div(b.f32(1.0), x),
-    aten.relu.default: _relu,
     aten.floor.default: _floor,
     aten.ceil.default: lambda b, x: b.neg(_floor(b, b.neg(x))),
 }
 
 for _operator, _function in _UNARY.items():
-    lowers(_operator, elementwise=True)(_arithmetic(_function))
+    lowers(_operator, elementwise=True)(arithmetic(_function))
 
 for _operators, _on_float, _on_integer in (
     ((aten.neg.default,), lambda b, x: b.neg(x), lambda b, x: b.isub(b.i32(0), x)),
     ((aten.abs.default,), lambda b, x: b.abs(x), lambda b, x: b.imax(x, b.isub(b.i32(0), x))),
     ((aten.sign.default,), _sign, None),
+    ((aten.relu.default,), _relu, lambda b, x: b.imax(x, b.i32(0))),
     ((aten.div.Tensor, aten.div.Scalar), lambda b, x, y: b.div(x, y), None),
     ((aten.maximum.default,), lambda b, x, y: b.max(x, y), lambda b, x, y: b.imax(x, y)),
     ((aten.minimum.default,), lambda b, x, y: b.min(x, y), lambda b, x, y: b.imin(x, y)),
 ):
-    lowers(*_operators, elementwise=True)(_arithmetic(_on_float, _on_integer))
+    lowers(*_operators, elementwise=True)(arithmetic(_on_float, _on_integer))
 
 for _names, _on_float, _on_integer in (
     (("lt",), lambda b, x, y: b.flt(x, y), lambda b, x, y: b.ilt(x, y)),
@@ -173,11 +174,11 @@ for _names, _on_float, _on_integer in (
     (("ne",), lambda b, x, y: b.not_(b.feq(x, y)), lambda b, x, y: b.not_(b.ieq(x, y))),
 ):
     _packet = getattr(aten, _names[0])
-    lowers(_packet.Scalar, _packet.Tensor, elementwise=True)(_comparison(_on_float, _on_integer))
+    lowers(_packet.Scalar, _packet.Tensor, elementwise=True)(comparison(_on_float, _on_integer))
 
-lowers(aten.isnan.default, elementwise=True)(_comparison(_is_nan, lambda b, x: b.isub(x, x)))
+lowers(aten.isnan.default, elementwise=True)(comparison(_is_nan, lambda b, x: b.isub(x, x)))
 lowers(aten.isinf.default, elementwise=True)(
-    _comparison(lambda b, x: b.feq(b.abs(x), b.f32(float("inf"))), lambda b, x: b.isub(x, x))
+    comparison(lambda b, x: b.feq(b.abs(x), b.f32(float("inf"))), lambda b, x: b.isub(x, x))
 )
 for _name, _function in (
     ("and", lambda b, x, y: b.iand(x, y)),
@@ -186,15 +187,15 @@ for _name, _function in (
 ):
     lowers(getattr(aten, f"logical_{_name}").default, elementwise=True)(_logical(_function))
     _bitwise = getattr(aten, f"bitwise_{_name}")
-    lowers(_bitwise.Tensor, _bitwise.Scalar, elementwise=True)(_arithmetic(None, _function))
+    lowers(_bitwise.Tensor, _bitwise.Scalar, elementwise=True)(arithmetic(None, _function))
 lowers(aten.logical_not.default, elementwise=True)(_logical(lambda b, x: b.not_(x)))
 
 
 @lowers(aten.bitwise_not.default, elementwise=True)
 def _bitwise_not(ctx: Context, x: Any) -> Lowered:
     if ctx.torch_dtype() is torch.bool:
-        return _expression(ctx, lambda b, v: b.not_(v), [x])
-    return _expression(ctx, lambda b, v: b.ixor(v, b.i32(-1)), [x])
+        return expression(ctx, lambda b, v: b.not_(v), [x])
+    return expression(ctx, lambda b, v: b.ixor(v, b.i32(-1)), [x])
 
 
 @lowers(aten.mul.Tensor, aten.mul.Scalar, elementwise=True)
@@ -202,7 +203,7 @@ def _mul(ctx: Context, x: Any, y: Any) -> Lowered:
     if y == 1 and not isinstance(x, int | float) and ctx.argument_dtype(0) is ctx.torch_dtype():
         same: Lowered = x  # times one is exact
         return same
-    rule = _arithmetic(lambda b, u, v: b.mul(u, v), lambda b, u, v: b.imul(u, v))
+    rule = arithmetic(lambda b, u, v: b.mul(u, v), lambda b, u, v: b.imul(u, v))
     product: Lowered = rule(ctx, x, y)
     return product
 
@@ -225,7 +226,7 @@ def _sum_rule(negate: bool, swap: bool) -> Callable[..., Any]:
             first = v if swap else u
             return b.isub(first, scaled) if negate else b.iadd(first, scaled)
 
-        result: Lowered = _arithmetic(on_float, on_integer)(ctx, x, y)
+        result: Lowered = arithmetic(on_float, on_integer)(ctx, x, y)
         return result
 
     return rule
@@ -238,12 +239,15 @@ lowers(aten.rsub.Tensor, aten.rsub.Scalar, elementwise=True)(_sum_rule(negate=Tr
 
 @lowers(aten.pow.Tensor_Scalar, elementwise=True)
 def _pow(ctx: Context, x: Any, exponent: Any) -> Lowered:
-    try:
-        expansions.power(Body(Type.F), Body(Type.F).acc, float(exponent))
-    except ValueError as error:
-        ctx.refuse(str(error))
-    rule = _arithmetic(lambda b, v: expansions.power(b, v, float(exponent)))
-    result: Lowered = rule(ctx, x)
+    """Products and roots where they do; else exp of the logarithm in two words."""
+
+    def raised(b: Body, v: Value) -> Value:
+        try:
+            return expansions.power(b, v, float(exponent))
+        except ValueError:
+            return elementary.power(b, v, b.f32(float(exponent)))
+
+    result: Lowered = arithmetic(raised)(ctx, x)
     return result
 
 
@@ -254,7 +258,7 @@ def _where(ctx: Context, condition: Any, x: Any, y: Any) -> Lowered:
         _converted(ctx, value, ctx.argument_dtype(position), target)
         for position, value in ((1, x), (2, y))
     ]
-    return _expression(ctx, lambda b, c, u, v: b.select(c, u, v), [condition, *chosen])
+    return expression(ctx, lambda b, c, u, v: b.select(c, u, v), [condition, *chosen])
 
 
 @lowers(aten.clamp.default, aten.clamp_min.default, aten.clamp_max.default, elementwise=True)
@@ -274,7 +278,7 @@ def _clamp(ctx: Context, x: Any, *bounds: Any, **named: Any) -> Lowered:
         v = v if low is None else b.imax(v, b.i32(int(low)))
         return v if high is None else b.imin(v, b.i32(int(high)))
 
-    result: Lowered = _arithmetic(on_float, on_integer)(ctx, x)
+    result: Lowered = arithmetic(on_float, on_integer)(ctx, x)
     return result
 
 
@@ -285,7 +289,10 @@ def _to_copy(ctx: Context, x: Lowered, **_: Any) -> Lowered:
 
 @lowers(aten.copy_.default, aten.copy.default, elementwise=True)
 def _copy(ctx: Context, _: Lowered, source: Lowered, *__: Any) -> Lowered:
+    written: Any = ctx.node.args[0]
+    if ctx.node.target is aten.copy_.default and written.op != "placeholder":
+        ctx.refuse("it writes into a part of a tensor in place; use torch.where or torch.cat")
     value = _converted(ctx, source, ctx.argument_dtype(1), ctx.torch_dtype())
     if value.shape == ctx.shape():
         return value
-    return _expression(ctx, lambda _, v: v, [value])
+    return expression(ctx, lambda _, v: v, [value])

@@ -6,6 +6,7 @@ above 32,768 terms first in blocks of 1,024. Columns: blocks of 256 rows, then t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +16,8 @@ from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.pointwise import cast
 from protocol.capture.values import STORED, Lazy, Lowered, Shape, View, elements, reshaped
 from protocol.capture.writer import Place
-from protocol.program.body import Value
+from protocol.program import elementary
+from protocol.program.body import Value, f32_word
 from protocol.program.builder import Affine, BodyTooLarge, FoldBuilder
 from protocol.program.isa import DType, Type
 
@@ -227,6 +229,32 @@ def _divided(
     )
 
 
+@lowers(aten.prod.default, aten.prod.dim_int)
+def _prod(ctx: Context, x: Lowered, dim: int | None = None, keepdim: bool = False, **_: Any) -> Any:
+    """The factors in row-major order, from 1."""
+    source, target = ctx.argument_dtype(0), ctx.torch_dtype()
+    if STORED[source] is not STORED[target]:
+        x = ctx.lazy(
+            lambda b, v: cast(b, v[0], source, target), x, shape=x.shape, dtype=STORED[target]
+        )
+    view = ctx.view(x)
+    over = reduced_dims(None if dim is None else [dim], len(view.shape))
+    if STORED[target].type is Type.F:
+        init, combine = f32_word(1.0), _times
+    else:
+        init, combine = 1, _integer_times
+    result = plain_fold(ctx, view, over, ctx.dtype(), init, combine)
+    return keep_dims(result, over) if keepdim else result
+
+
+def _times(b: FoldBuilder, acc: Value, v: Value) -> Value:
+    return b.mul(acc, v)
+
+
+def _integer_times(b: FoldBuilder, acc: Value, v: Value) -> Value:
+    return b.imul(acc, v)
+
+
 @lowers(aten.linalg_vector_norm.default)
 def _norm(
     ctx: Context,
@@ -236,9 +264,44 @@ def _norm(
     keepdim: bool = False,
     **_: Any,
 ) -> Lowered:
-    if order != 2:
-        ctx.refuse(f"only the 2-norm is lowered, not order {order}; write it with abs and sum")
+    """(sum of abs(x)^p)^(1/p); the largest or smallest abs(x) for an infinite p."""
+    if ctx.argument_dtype(0) is not ctx.torch_dtype():
+        ctx.refuse("only float32 is lowered; convert with .float()")
     over = reduced_dims(dims, len(x.shape))
-    total = float_sum(ctx, x, over, square=True)
+    if math.isinf(order):
+        total: Lowered = _extreme_size(ctx, x, over, order > 0)
+    elif order == 2:
+        total = float_sum(ctx, x, over, square=True)
+    else:
+        total = float_sum(ctx, _powers(ctx, x, order), over)
+    total = ctx.view(total)
     total = keep_dims(total, over) if keepdim else total
-    return ctx.lazy(lambda b, v: b.sqrt(v[0]), total, shape=total.shape, dtype=DType.F32)
+    if math.isinf(order) or order in (0, 1):
+        return total
+
+    def root(b: FoldBuilder, v: Sequence[Value]) -> Value:
+        return b.sqrt(v[0]) if order == 2 else elementary.power(b, v[0], b.f32(1 / order))
+
+    return ctx.lazy(root, total, shape=total.shape, dtype=DType.F32)
+
+
+def _extreme_size(ctx: Context, x: Lowered, over: list[int], largest: bool) -> View:
+    sizes = ctx.lazy(lambda b, v: b.abs(v[0]), x, shape=x.shape, dtype=DType.F32)
+    return plain_fold(
+        ctx,
+        ctx.view(sizes),
+        over,
+        DType.F32,
+        f32_word(0.0 if largest else math.inf),
+        lambda b, acc, v: b.max(acc, v) if largest else b.min(acc, v),
+    )
+
+
+def _powers(ctx: Context, x: Lowered, order: float) -> Lowered:
+    def emit(b: FoldBuilder, v: Sequence[Value]) -> Value:
+        if order == 0:
+            return b.select(b.feq(v[0], b.f32(0.0)), b.f32(0.0), b.f32(1.0))
+        size = b.abs(v[0])
+        return size if order == 1 else elementary.power(b, size, b.f32(order))
+
+    return ctx.lazy(emit, x, shape=x.shape, dtype=DType.F32)
