@@ -1,7 +1,8 @@
 """Re-executes claims: finds what is false in them, and knows the truth in the disputes that follow.
 
 An accusation needs two executions that agree (trap X16): by other code and another number of
-threads (`kernels.second_opinion`), on what is false and on what it should be. A machine that is not to be relied on says so.
+threads (`kernels.second_opinion`), on what is false and on what it should be. A machine that is not
+to be relied on says so.
 
 A check is a generator that rests after each training step, so that whoever runs it can do something
 else in between.
