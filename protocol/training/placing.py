@@ -1,7 +1,7 @@
 """Puts a task into a folder, whole or not at all.
 
-It is written beside the folder first, and moved there when all of it is on disk. What a killed
-process left beside it is removed by the next one.
+It is written beside a new folder, or inside one that exists (which may be a disk of its own), and
+moved to its place when all of it is on disk. What a killed process left is removed by the next one.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def place_task(task: Task, folder: Path, *, replace: bool = False) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _staging(folder) as staging:
         task.save(staging)
-        if not folder.exists() or not any(folder.iterdir()):
+        if staging.parent != folder:
             put_in_place(staging, folder)
             return
         (folder / MANIFEST).unlink(missing_ok=True)
@@ -92,8 +92,9 @@ def root_in(folder: Path) -> bytes | None:
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
-    """An empty folder beside ``folder`` that no other process uses; gone afterwards."""
-    staging = folder.with_name(f".{folder.name}.building")
+    """An empty folder beside or inside ``folder`` that no other process uses; gone afterwards."""
+    is_new = not folder.exists()
+    staging = folder.with_name(f".{folder.name}.building") if is_new else folder / ".building"
     staging.mkdir(exist_ok=True)
     descriptor = os.open(staging, os.O_RDONLY)
     try:

@@ -21,6 +21,7 @@ def test_task_is_placed_in_a_new_or_an_empty_folder(is_there, tmp_path) -> None:
     assert Task.load(folder).manifest == FIRST.manifest
     assert root_in(folder) == FIRST.manifest.root
     assert [path.name for path in folder.parent.iterdir()] == ["task"]
+    assert len(list(folder.iterdir())) == 4
 
 
 def test_task_that_cannot_be_written_leaves_the_other_as_it_was(tmp_path, monkeypatch) -> None:
@@ -33,6 +34,7 @@ def test_task_that_cannot_be_written_leaves_the_other_as_it_was(tmp_path, monkey
     with pytest.raises(OSError, match="No space"):
         place_task(SECOND, tmp_path / "task", replace=True)
     assert Task.load(tmp_path / "task").manifest == FIRST.manifest
+    assert len(list((tmp_path / "task").iterdir())) == 4
     assert [path.name for path in tmp_path.iterdir()] == ["task"]
 
 
@@ -60,7 +62,10 @@ def test_replacing_that_is_cut_leaves_one_task_or_none_and_can_be_done_again(
     assert Task.load(tmp_path / "task").manifest == SECOND.manifest
 
 
-def test_folder_in_which_another_process_builds_is_left_alone(tmp_path) -> None:
+@pytest.mark.parametrize("is_there", [False, True])
+def test_folder_in_which_another_process_builds_is_left_alone(is_there, tmp_path) -> None:
+    if is_there:
+        (tmp_path / "task").mkdir()
     with placing._staging(tmp_path / "task"), pytest.raises(PlaceTaken, match="another process"):
         place_task(FIRST, tmp_path / "task")
     place_task(FIRST, tmp_path / "task")
