@@ -1,20 +1,14 @@
-"""The training data: committed arrays, a committed order, and the gather of a step's batch."""
+"""The training data as it is committed: arrays of the stored types, and an order of examples."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from protocol.capture.errors import CaptureError, Origin, UnsupportedDtype
-from protocol.capture.values import View
-from protocol.capture.writer import Writer
-from protocol.program.builder import FoldBuilder
-from protocol.program.isa import DType
-
-U8_SCALE = 1.0 / 255.0  # what a u8 input is multiplied by, as torchvision's ToTensor divides
+from protocol.capture.errors import CaptureError, UnsupportedDtype
+from protocol.capture.shuffling import KEYED, steps_per_epoch
 
 
 def as_stored(array: Any, name: str) -> np.ndarray:
@@ -47,16 +41,29 @@ def as_stored(array: Any, name: str) -> np.ndarray:
     return np.array(array, order="C")  # ascontiguousarray would make a scalar a vector
 
 
+def stored_order(
+    order: Any, steps: int, batch_size: int, examples: int, seed: int
+) -> np.ndarray | None:
+    """The order to commit: the given one, a drawn one, or none if the program shuffles."""
+    if isinstance(order, str):
+        if order != KEYED:
+            raise CaptureError(
+                f"order is {order!r}; give {KEYED!r} to shuffle in the program, an array of "
+                f"shape {(steps, batch_size)}, or None for a drawn one (docs/CAPTURE.md, Data)"
+            )
+        steps_per_epoch(examples, batch_size)
+        return None
+    if order is None:
+        order = draw_order(examples, steps, batch_size, seed)
+    return checked_order(np.asarray(order), steps, batch_size, examples)
+
+
 def draw_order(examples: int, steps: int, batch_size: int, seed: int) -> np.ndarray:
     """i32 [steps, batch_size]: whole epochs in random order, their ragged ends left out.
 
     The order is committed as data, so the generator need not be reproducible elsewhere.
     """
-    per_epoch = examples // batch_size
-    if per_epoch == 0:
-        raise CaptureError(
-            f"a batch of {batch_size} does not fit {examples} examples; choose a smaller batch"
-        )
+    per_epoch = steps_per_epoch(examples, batch_size)
     generator = np.random.Generator(np.random.Philox(key=seed & (1 << 64) - 1))
     rows: list[np.ndarray] = []
     while len(rows) < steps:
@@ -76,36 +83,3 @@ def checked_order(order: np.ndarray, steps: int, batch_size: int, examples: int)
     if order.dtype not in (np.dtype(np.int32), np.dtype(np.int64)):
         raise UnsupportedDtype(f"order is {order.dtype}, expected int32")
     return np.ascontiguousarray(order.astype(np.int32))
-
-
-@dataclass(frozen=True)
-class Gather:
-    """Where a step's batch comes from: row ``step`` of the order names the examples."""
-
-    writer: Writer
-    order: View
-
-    def write(self, source: View, name: str, logical: bool = False) -> View:
-        """[batch, ...] of the examples in ``source``; u8 becomes f32 in 0..1 unless ``logical``."""
-        scaled = source.dtype is DType.U8 and not logical
-        shape = (self.order.shape[1], *source.shape[1:])
-        b = FoldBuilder(DType.F32 if scaled else source.dtype, shape)
-        step = self.writer.step.load(b, [])
-        example = self.order.load(b, [b.word_of(step), b.out(0)])
-        rest = [b.out(i) for i in range(1, len(shape))]
-        value = source.load(b, [b.word_of(example), *rest])
-        if scaled:
-            value = b.mul(b.i2f(value), b.f32(U8_SCALE))
-        return self.writer.add(b.finish(value), Origin(name, "fwd"), "batch")
-
-
-def example_batch(array: np.ndarray, batch_size: int, logical: bool = False) -> torch.Tensor:
-    """A tensor like the one that the program gathers, for tracing (its values are not read)."""
-    dtype = torch.int64 if array.dtype == np.int32 else torch.float32
-    shape = (batch_size, *array.shape[1:])
-    return torch.zeros(shape, dtype=torch.bool if logical else dtype)
-
-
-def is_logical(array: Any) -> bool:
-    """Does the model see this array as bools, though they are stored as u8?"""
-    return array.dtype in (np.dtype(np.bool_), torch.bool) if hasattr(array, "dtype") else False

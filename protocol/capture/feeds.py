@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
 from protocol.capture.errors import CaptureError
@@ -45,9 +44,8 @@ def by_name(inputs: Any, targets: Any) -> dict[str, Any]:
     return named
 
 
-def examples_of(arrays: Mapping[str, np.ndarray]) -> int:
+def examples_of(counts: Mapping[str, int]) -> int:
     """How many examples all the arrays hold. CaptureError if they hold different numbers."""
-    counts = {name: array.shape[0] if array.ndim else 0 for name, array in arrays.items()}
     first, *_ = counts.values()
     if set(counts.values()) != {first}:
         listed = " but ".join(f"{count} {name}" for name, count in counts.items())

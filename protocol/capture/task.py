@@ -9,19 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from protocol.capture.batches import (
-    Gather,
-    as_stored,
-    checked_order,
-    draw_order,
-    example_batch,
-    is_logical,
-)
+from protocol.capture.batches import as_stored, stored_order
+from protocol.capture.columns import Batch, Gather
 from protocol.capture.copies import without_copies
 from protocol.capture.errors import CaptureError, Origin
-from protocol.capture.feeds import Loss, by_name, examples_of, like, split_data
+from protocol.capture.feeds import Loss, by_name, like, split_data
 from protocol.capture.lowering.graph import lower_graph
 from protocol.capture.schedules import AnySchedule
+from protocol.capture.shuffling import write_keyed_order
 from protocol.capture.trace import JointGraph, trace_joint
 from protocol.capture.updating import MODEL_PREFIX, Decay, Updating, updating_from
 from protocol.capture.values import View
@@ -104,14 +99,15 @@ def task_from(
     """Capture a run of ``steps`` steps from the model's present weights.
 
     ``data`` is (inputs, targets) with examples along the first dimension: f32, u8 (the model sees
-    value / 255), integers or bools; either may be arrays by name, inputs then being keywords of
-    ``forward``. Arrays by name alone are inputs without targets. ``loss`` gets the model's output
-    and the targets (or the inputs, if there are none); None takes the loss that the model computes
-    itself, ``output.loss``. ``schedule`` gives a factor of the learning rate per update, one for
-    all groups or one per group, as ``LambdaLR`` does; or it is a scheduler of
-    ``torch.optim.lr_scheduler`` made with ``optimizer``. ``interval`` is the steps per checkpoint;
-    by default as many as make commitments about a hundredth of the time. ``order`` (i32 [steps,
-    batch_size]) replaces the seeded random order.
+    value / 255), integers, bools, or ``Images`` and ``Windows`` (of ``columns``); either may be
+    arrays by name, inputs then being keywords of ``forward``. Arrays by name alone are inputs
+    without targets. ``loss`` gets the model's output and the targets (or the inputs, if there are
+    none); None takes the loss that the model computes itself, ``output.loss``. ``schedule`` gives
+    a factor of the learning rate per update, one for all groups or one per group, as ``LambdaLR``
+    does; or it is a scheduler of ``torch.optim.lr_scheduler`` made with ``optimizer``.
+    ``interval`` is the steps per checkpoint; by default as many as make commitments about a
+    hundredth of the time. ``order`` (i32 [steps, batch_size]) replaces the seeded random order;
+    ``order="keyed"`` shuffles inside the program and stores none.
     The model is captured in its present mode (train or eval) and is not changed.
 
     ``clip_norm`` or ``clip_value`` clips the gradients as ``torch.nn.utils.clip_grad_norm_`` and
@@ -127,13 +123,8 @@ def task_from(
     if interval is not None and not 1 <= interval <= steps:
         raise CaptureError(f"interval {interval} must lie in 1..{steps}, the number of steps")
     sides = split_data(data)
-    given = by_name(*sides)
-    logical = {key for key, array in given.items() if is_logical(array)}
-    arrays = {key: as_stored(array, f"data {key}") for key, array in given.items()}
-    examples = examples_of(arrays)
-    if order is None:
-        order = draw_order(examples, steps, batch_size, seed)
-    order = checked_order(np.asarray(order), steps, batch_size, examples)
+    batch = Batch(by_name(*sides))
+    order = stored_order(order, steps, batch_size, batch.examples, seed)
     names = {id(p): n for n, p in model.named_parameters()}
     updating = updating_from(
         optimizer,
@@ -151,16 +142,14 @@ def task_from(
     ):
         for tensor_name, tensor in tensors:
             as_stored(tensor, f"{kind} {tensor_name}")
-    batch = {key: example_batch(a, batch_size, key in logical) for key, a in arrays.items()}
-    graph = trace_joint(model, loss, *like(*sides, batch))
+    graph = trace_joint(model, loss, *like(*sides, batch.like(batch_size)))
     capture = _Capture(model, updating, graph, seed)
-    capture.batch = {key: key in logical for key in arrays}
     capture.data = [
-        *arrays.items(),
-        ("order", order),
+        *batch.tensors(),
+        *([] if order is None else [("order", order)]),
         ("schedule", updating.table),
     ]
-    capture.write()
+    capture.write(batch, batch_size)
     captured = Captured(
         name=name,
         program=capture.program,
@@ -210,7 +199,6 @@ class _Capture:
         self.state: Tensors = []
         self.data: Tensors = []
         self.used_data: Tensors = []
-        self.batch: dict[str, bool] = {}  # what is gathered; is it seen as bools?
         self.index: dict[str, int] = {}
         self.program = Program((), ())
         self.origins: list[str] = []
@@ -228,14 +216,19 @@ class _Capture:
         self._add_state("loss", np.zeros((), np.float32))
         self.writer = Writer(seed, self._state("step"))
 
-    def write(self) -> None:
+    def write(self, batch: Batch, batch_size: int) -> None:
         """Write the whole step and bind every state tensor."""
         new: dict[str, View] = {}
         graph, writer = self.graph, self.writer
-        gather = Gather(writer, self._data("order"))
-        batch = [gather.write(self._data(n), n, logical) for n, logical in self.batch.items()]
+        is_stored = any(name == "order" for name, _ in self.data)
+        order = (
+            self._data("order")
+            if is_stored
+            else write_keyed_order(writer, batch.examples, batch_size)
+        )
+        fed = batch.write(Gather(writer, order), self._data)
         model = [*graph.trainable, *graph.frozen, *graph.buffers]
-        placeholders = [*(self._state(MODEL_PREFIX + n) for n in model), *batch]
+        placeholders = [*(self._state(MODEL_PREFIX + n) for n in model), *fed]
         loss, *rest = lower_graph(graph, placeholders, writer, self._commit)
         gradients = dict(zip(graph.with_gradient, rest, strict=False))
         buffers = rest[len(gradients) :]
