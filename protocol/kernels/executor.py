@@ -30,6 +30,10 @@ COMPILED: Final = "code"
 """Name of a kernel that is machine code made at run time."""
 
 JIT_VARIABLE: Final = "PINPOINT_JIT"
+MOST_TABLE_BYTES: Final = 256 << 20
+"""Memory that the kernels of a program, and those that an executor keeps, may take for tables: ten
+times what those of a transformer with 100 M parameters take. A hostile node of one output and 2^24
+terms would take 400 MB, and a program may have 65,536 of them."""
 _KEPT_KERNELS: Final = 8192  # a program has fewer; a process that sees many starts again
 
 
@@ -73,6 +77,7 @@ class Executor:
         self.grain = grain
         self.compiled = default_compiled() if compiled is None else compiled
         self._kernels: dict[bytes, _cpu.Kernel] = {}
+        self._table_bytes = 0  # of those
         self._codes: list[CompiledRegion] = []  # kept alive for the kernels
 
     def run(
@@ -101,12 +106,18 @@ class Executor:
         self.kernel(node, encoded).run(_arrays(operands), out, self.threads)
         return out
 
-    def kernel(self, node: Node, encoded: bytes | None = None) -> _cpu.Kernel:
+    def kernel(
+        self,
+        node: Node,
+        encoded: bytes | None = None,
+        most_table_bytes: int = MOST_TABLE_BYTES,
+    ) -> _cpu.Kernel:
         """The node made ready to run; made once.
 
         Args:
             node: the descriptor.
             encoded: its canonical bytes, if the caller has them.
+            most_table_bytes: a specialised kernel that keeps more is not used.
 
         Raises:
             ValueError: the node is malformed.
@@ -114,13 +125,17 @@ class Executor:
         encoded = encode_node(node) if encoded is None else encoded
         kernel = self._kernels.get(encoded)
         if kernel is None:
-            if len(self._kernels) >= _KEPT_KERNELS:
+            if len(self._kernels) >= _KEPT_KERNELS or self._table_bytes > MOST_TABLE_BYTES:
                 self._kernels.clear()
+                self._table_bytes = 0
             kernel = self._kernels[encoded] = self._prepare(node, encoded)
+            self._table_bytes += kernel.table_bytes
+        if kernel.table_bytes > most_table_bytes:
+            return _cpu.Kernel(encoded, self.isa, self.grain, most_table_bytes)
         return kernel
 
     def _prepare(self, node: Node, encoded: bytes) -> _cpu.Kernel:
-        kernel = _cpu.Kernel(encoded, self.isa, self.grain)
+        kernel = _cpu.Kernel(encoded, self.isa, self.grain, MOST_TABLE_BYTES)
         if self.compiled is Compiled.NODES and kernel.name in GENERIC:
             compiled = compile_or_none(single(node), self.isa)
             if compiled is not None:

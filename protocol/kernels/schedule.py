@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from protocol.kernels.compiled import CompiledRegion, compile_or_none, region_work
 from protocol.kernels.cpu import _cpu
-from protocol.kernels.executor import COMPILED, GENERIC, Compiled, Executor
+from protocol.kernels.executor import COMPILED, GENERIC, MOST_TABLE_BYTES, Compiled, Executor
 from protocol.kernels.fusion import stages_of
 from protocol.kernels.memory import BufferPlan, plan_buffers
 from protocol.kernels.pages import page_memory
@@ -203,7 +203,11 @@ class Schedule:
 
 def _prepare(program: Program, executor: Executor) -> Iterator[_Ready]:
     """The stages with their kernels. A region that is not compiled becomes its nodes."""
-    kernels = {id(node): executor.kernel(node) for node in program.nodes}
+    kernels: dict[int, _cpu.Kernel] = {}
+    spare = MOST_TABLE_BYTES
+    for node in program.nodes:
+        kernels[id(node)] = executor.kernel(node, most_table_bytes=spare)
+        spare -= kernels[id(node)].table_bytes
     compilable = (*GENERIC, COMPILED)
 
     def is_compiled(node: Node) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from protocol.program.canonical import encode_node
 from protocol.program.isa import Op
-from protocol.program.node import Load, Node, Program, TensorSpec, numel
+from protocol.program.node import LOADED_WORD, Load, Node, Program, TensorSpec, numel
 
 CHUNK_BYTES = 1024
 TRANSACTION_GAS = 21_000
@@ -113,10 +113,29 @@ def judgement_gas(node: Node, sizes: TreeSizes) -> int:
 
 
 def node_work(node: Node) -> int:
-    """Terms that a kernel evaluates for one run of the node; a guarded node is one pass."""
+    """Terms that a kernel evaluates for one run of the node.
+
+    A guarded node is one pass over its terms, unless a guard's word depends on where the output is:
+    then each output looks at every term.
+    """
     guarded = {guard.coordinate for guard in node.guards}
+    moving = _loads_by_output(node)
+    if any(guard.load in moving for guard in node.guards):
+        guarded = set()
     outputs = numel(tuple(d for i, d in enumerate(node.shape) if i not in guarded))
     return outputs * node.terms
+
+
+def _loads_by_output(node: Node) -> set[int]:
+    """The loads whose address depends on an output coordinate, at first or second hand."""
+    found: set[int] = set()
+    for k, load in enumerate(node.loads):
+        sources = [term.source for axis in load.axes for term in axis.terms]
+        if any(
+            (s & ~LOADED_WORD) in found if s & LOADED_WORD else s < len(node.shape) for s in sources
+        ):
+            found.add(k)
+    return found
 
 
 def step_work(program: Program) -> int:

@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from protocol.kernels import Executor, instruction_sets
+from protocol.kernels.executor import MOST_TABLE_BYTES
 from protocol.kernels.reference.evaluator import evaluate_node, fold_terms
 from protocol.program.builder import FoldBuilder
 from protocol.program.canonical import decode_node, encode_node
 from protocol.program.isa import DType, Op
-from protocol.program.node import numel
+from protocol.program.node import Node, Operand, OperandKind, numel
 from protocol.program.validate import validate_node
 from tests.kernels import shapes
 from tests.kernels.nodes import Case, random_case, random_product, random_tensor, words_of
@@ -230,3 +231,39 @@ def test_engine_takes_every_node_that_validation_accepts() -> None:
             continue
         accepted += 1
         EXECUTORS[0].run(node, [random_tensor(rng, operand) for operand in node.operands])
+
+
+def _tall_product(rows: int, salt: int = 0) -> tuple[Node, list[np.ndarray]]:
+    """A product whose tables are far larger than what it reads: rows beyond the third read 0."""
+    b = FoldBuilder(DType.F32, (rows, 8), (4,))
+    small = Operand(OperandKind.STATE, salt, DType.F32, (3,))
+    left = b.load(small, [b.out(0).axis(3, 1)])
+    right = b.load(small, [b.out(1).axis(3, 1)])
+    return b.finish(b.fma(left, right, b.acc)), [np.array([2, 3, 5], np.float32)]
+
+
+def test_product_whose_tables_exceed_the_limit_is_computed_without_them_and_alike() -> None:
+    node, operands = _tall_product(1000)
+    executor = Executor(1)
+    kernel = executor.kernel(node)
+    assert kernel.name == "matmul"
+    assert kernel.table_bytes > 1000 * 8
+    without = executor.kernel(node, most_table_bytes=kernel.table_bytes - 1)
+    assert (without.name, without.table_bytes) == ("outputs", 0)
+    plain = np.empty(node.shape, np.float32)
+    without.run(operands, plain, 1)
+    np.testing.assert_array_equal(words_of(executor.run(node, operands)), words_of(plain))
+
+
+def test_node_of_two_billion_rows_gets_no_tables() -> None:
+    node, _ = _tall_product((1 << 28) - 1)
+    validate_node(node)
+    assert Executor(1).kernel(node).name == "outputs"
+
+
+def test_executor_keeps_no_more_tables_than_it_may() -> None:
+    executor = Executor(1)
+    sizes = [executor.kernel(_tall_product(500_000, salt)[0]).table_bytes for salt in range(20)]
+    assert sum(sizes) > MOST_TABLE_BYTES
+    kept = sum(kernel.table_bytes for kernel in executor._kernels.values())
+    assert kept <= MOST_TABLE_BYTES + max(sizes)

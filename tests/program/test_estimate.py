@@ -6,10 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from protocol.program.cost import FLOAT_OPS, FULL_OUTPUTS, float_work, float_work_of
+from protocol.program.cost import FLOAT_OPS, FULL_OUTPUTS, float_work, float_work_of, node_work
 from protocol.program.estimate import LEAST_INTERVAL, default_interval, estimate_step
 from protocol.program.isa import Op
-from protocol.program.node import Binding, OperandKind
+from protocol.program.node import (
+    LOADED_WORD,
+    Axis,
+    Binding,
+    Guard,
+    Load,
+    Node,
+    Operand,
+    OperandKind,
+    Term,
+)
 from tests.program import examples
 
 
@@ -29,6 +39,20 @@ def test_estimate_counts_a_guarded_node_as_one_pass_over_its_terms() -> None:
     unguarded = replace(program, nodes=(*program.nodes[:3], free, program.nodes[4]))
     work = estimate_step(program, examples.DATA).work
     assert estimate_step(unguarded, examples.DATA).work - work == (3 - 1) * 8 * 3
+
+
+def test_estimate_counts_every_output_where_a_guard_depends_on_the_output() -> None:
+    """No kernel can go through the terms once then, whatever the estimate says."""
+    table = Operand(OperandKind.DATA, 0, examples.I32, (1000, 8))
+    by_term = Load(0, (Axis(8, 1, (Term(1),)),))
+    by_output = Load(0, (Axis(1000, 8, (Term(0),)),))
+    second_hand = Load(0, (Axis(1000, 8, (Term(LOADED_WORD | 1),)),))
+    loads = (by_term, by_output, second_hand)
+    work = [
+        node_work(Node(examples.I32, (1000,), (8,), 0, (table,), loads, (Guard(load, 0),)))
+        for load in range(3)
+    ]
+    assert work == [8, 8000, 8000]
 
 
 def test_output_bound_as_state_stays_live_to_the_end() -> None:

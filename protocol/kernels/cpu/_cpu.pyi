@@ -26,8 +26,13 @@ class Kernel:
     """A node made ready to run."""
 
     @overload
-    def __init__(self, node: bytes, isa: str = "", grain: int = 32768) -> None:
-        """Below ``grain`` instructions and loads one thread is used."""
+    def __init__(
+        self, node: bytes, isa: str = "", grain: int = 32768, most_table_bytes: int = ...
+    ) -> None:
+        """Below ``grain`` instructions and loads one thread is used.
+
+        A specialised kernel that would keep more than ``most_table_bytes`` is not used.
+        """
 
     @overload
     def __init__(self, node: bytes, work: Work) -> None:
@@ -36,6 +41,10 @@ class Kernel:
     @property
     def name(self) -> str:
         """The way of computing that was chosen: matmul, guarded, terms, outputs or code."""
+
+    @property
+    def table_bytes(self) -> int:
+        """Memory that it keeps beside the descriptor, about."""
 
     def run(self, operands: Sequence[NDArray[Any]], out: NDArray[Any], threads: int) -> None:
         """Compute the node into ``out``, which must not overlap an operand. Releases the GIL."""

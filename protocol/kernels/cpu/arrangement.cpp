@@ -173,7 +173,9 @@ void split_columns(const Node& node, Arrangement& product) {
 bool is_affordable(const Node& node, const Arrangement& product, int load, const Parts& lines) {
   const int64_t volume = padded_volume(node.loads[load], lines, product.terms, kLargestCopy);
   const int64_t used = points_of(lines) * points_of(product.terms);
-  return volume < kLargestCopy && volume / 4 <= std::max(used, kGoodCopy / 4);
+  // What is small is copied all the same, if that is not done for each of a million batches.
+  const int64_t small = kGoodCopy / std::min(points_of(product.batch), kGoodCopy);
+  return volume < kLargestCopy && volume / 4 <= std::max(used, small);
 }
 
 }  // namespace
@@ -181,6 +183,13 @@ bool is_affordable(const Node& node, const Arrangement& product, int load, const
 bool Arrangement::moves_left(const Node& node, const Plan& plan) const {
   return std::any_of(batch.begin(), batch.end(),
                      [&](const Part& part) { return moves(node, plan, left, part.coordinate); });
+}
+
+int64_t Arrangement::table_bytes() const {
+  // An offset of a factor and one of the output, their runs twice, the cuts; the copies' sides.
+  const int64_t sides = kMaxAxes * ((copies_left ? 1 : 0) + (copies_right ? 1 : 0));
+  return 48 * (points_of(rows) + points_of(columns)) + 24 * points_of(terms) +
+         (24 + 8 * sides) * points_of(batch);
 }
 
 std::optional<Arrangement> arrange(const Node& node, const Plan& plan, const TileOps& ops) {

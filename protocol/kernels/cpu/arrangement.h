@@ -20,6 +20,9 @@ struct Arrangement {
   int lane;  // coordinate whose neighbours the copy of the right factor joins, or -1
 
   bool moves_left(const Node& node, const Plan& plan) const;
+  // Memory of the tables by which a product finds its elements: a hostile node may ask for offsets
+  // of 2^31 rows of a factor of one element.
+  int64_t table_bytes() const;
 };
 
 // Nothing if the node is no matrix product, or one that tiles would not make faster.

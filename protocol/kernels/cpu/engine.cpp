@@ -153,6 +153,7 @@ class SmallKernel : public Kernel {
  public:
   explicit SmallKernel(std::unique_ptr<Kernel> kernel) : kernel_(std::move(kernel)) {}
   const char* name() const override { return kernel_->name(); }
+  int64_t table_bytes() const override { return kernel_->table_bytes(); }
   void run(const void* const* operands, void* out, int) const override {
     kernel_->run(operands, out, 1);
   }
@@ -161,8 +162,8 @@ class SmallKernel : public Kernel {
   std::unique_ptr<Kernel> kernel_;
 };
 
-std::unique_ptr<Kernel> choose(const Node& node, const BlockOps& ops) {
-  if (std::unique_ptr<Kernel> kernel = prepare_matmul(node, ops)) return kernel;
+std::unique_ptr<Kernel> choose(const Node& node, const BlockOps& ops, int64_t most_table_bytes) {
+  if (std::unique_ptr<Kernel> kernel = prepare_matmul(node, ops, most_table_bytes)) return kernel;
   if (std::unique_ptr<Kernel> kernel = prepare_guarded(node, ops)) return kernel;
   if (node.numel < kFewOutputs && node.terms > node.numel) {
     return std::make_unique<TermsKernel>(node, ops);
@@ -172,10 +173,11 @@ std::unique_ptr<Kernel> choose(const Node& node, const BlockOps& ops) {
 
 }  // namespace
 
-std::unique_ptr<Kernel> prepare(const Node& node, const BlockOps& ops, int64_t grain) {
+std::unique_ptr<Kernel> prepare(const Node& node, const BlockOps& ops, int64_t grain,
+                                int64_t most_table_bytes) {
   const double work = static_cast<double>(node.numel) * static_cast<double>(node.terms) *
                       static_cast<double>(node.instructions.size() + node.loads.size() + 1);
-  std::unique_ptr<Kernel> kernel = choose(node, ops);
+  std::unique_ptr<Kernel> kernel = choose(node, ops, most_table_bytes);
   if (work >= static_cast<double>(grain)) return kernel;
   return std::make_unique<SmallKernel>(std::move(kernel));
 }

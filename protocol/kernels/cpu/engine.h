@@ -13,7 +13,9 @@ namespace pinpoint {
 
 // The node, made ready to run on this instruction set; it must outlive the kernel.
 // grain: instructions and loads below which one thread is used.
-std::unique_ptr<Kernel> prepare(const Node& node, const BlockOps& ops, int64_t grain);
+// most_table_bytes: a specialised kernel that would keep more is not used.
+std::unique_ptr<Kernel> prepare(const Node& node, const BlockOps& ops, int64_t grain,
+                                int64_t most_table_bytes = INT64_MAX);
 
 // Prepares the node and runs it. out must not overlap an operand.
 inline void run_node(const Node& node, const void* const* operands, void* out, int threads,

@@ -13,16 +13,19 @@ namespace pinpoint {
 namespace {
 
 // Does the word of this load depend on an output coordinate, directly or through its index loads?
-bool depends_on_output(const Node& node, int load) {
-  for (const Axis& axis : node.loads[load].axes) {
-    for (int c = 0; c < node.rank(); ++c) {
-      if (axis.coordinate_coef[c] != 0) return true;
-    }
-    for (int j = 0; j < load; ++j) {
-      if (axis.word_coef[j] != 0 && depends_on_output(node, j)) return true;
+std::vector<bool> depending_on_output(const Node& node) {
+  std::vector<bool> depends(node.loads.size(), false);
+  for (size_t k = 0; k < node.loads.size(); ++k) {
+    for (const Axis& axis : node.loads[k].axes) {
+      for (int c = 0; c < node.rank(); ++c) {
+        if (axis.coordinate_coef[c] != 0) depends[k] = true;
+      }
+      for (size_t j = 0; j < k; ++j) {
+        if (axis.word_coef[j] != 0 && depends[j]) depends[k] = true;
+      }
     }
   }
-  return false;
+  return depends;
 }
 
 class Pass {
@@ -173,8 +176,9 @@ class GuardedKernel : public Kernel {
 
 std::unique_ptr<Kernel> prepare_guarded(const Node& node, const BlockOps& ops) {
   if (node.guards.empty()) return nullptr;
+  const std::vector<bool> depends = depending_on_output(node);
   for (const Guard& guard : node.guards) {
-    if (depends_on_output(node, guard.load)) return nullptr;
+    if (depends[guard.load]) return nullptr;
   }
   return std::make_unique<GuardedKernel>(node, ops);
 }

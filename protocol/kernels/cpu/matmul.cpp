@@ -47,7 +47,8 @@ class Matmul final : public Kernel {
               product.copies_left, -1, ops),
         right_(node, plan, product.right, product.batch, product.columns, product.terms,
                product.copies_right, product.lane, ops),
-        left_moves_(product.moves_left(node, plan)) {
+        left_moves_(product.moves_left(node, plan)),
+        table_bytes_(product.table_bytes()) {
     int64_t stride[kMaxCoordinates] = {};
     int64_t size = 1;
     for (int c = node.rank() - 1; c >= 0; --c) {
@@ -63,6 +64,7 @@ class Matmul final : public Kernel {
   }
 
   const char* name() const override { return "matmul"; }
+  int64_t table_bytes() const override { return table_bytes_; }
   void run(const void* const* operands, void* out, int threads) const override;
 
  private:
@@ -93,6 +95,7 @@ class Matmul final : public Kernel {
   uint32_t init_;
   Factor left_, right_;
   bool left_moves_;  // from batch to batch
+  int64_t table_bytes_;
   Offsets out_batch_, out_row_, out_column_;
   std::vector<int32_t> out_runs_;   // of columns that are neighbours
   std::vector<int32_t> out_pairs_;  // ... that have one element between them
@@ -276,11 +279,12 @@ void Matmul::write_two_rows(const float* from, int64_t pitch, float* to, const S
 
 }  // namespace
 
-std::unique_ptr<Kernel> prepare_matmul(const Node& node, const BlockOps& block_ops) {
+std::unique_ptr<Kernel> prepare_matmul(const Node& node, const BlockOps& block_ops,
+                                       int64_t most_table_bytes) {
   const TileOps& ops = tile_ops(block_ops.name);
   Plan plan(node, Blocking::Outputs, Wanted::Body);
   std::optional<Arrangement> product = arrange(node, plan, ops);
-  if (!product) return nullptr;
+  if (!product || product->table_bytes() > most_table_bytes) return nullptr;
   return std::make_unique<Matmul>(node, plan, *product, ops);
 }
 

@@ -76,9 +76,10 @@ Node parse(const nb::bytes& bytes) {
 // A node made ready for one instruction set.
 class PreparedNode {
  public:
-  PreparedNode(const nb::bytes& bytes, const std::string& isa, int64_t grain)
+  PreparedNode(const nb::bytes& bytes, const std::string& isa, int64_t grain,
+               int64_t most_table_bytes)
       : node_(std::make_shared<const Node>(parse(bytes))) {
-    keep(pinpoint::prepare(*node_, find_ops(isa), grain));
+    keep(pinpoint::prepare(*node_, find_ops(isa), grain, most_table_bytes));
   }
 
   // By machine code for this very node.
@@ -88,6 +89,7 @@ class PreparedNode {
   }
 
   std::string name() const { return kernel_->name(); }
+  int64_t table_bytes() const { return kernel_->table_bytes(); }
   std::shared_ptr<const Kernel> kernel() const { return kernel_; }
 
   void run(const std::vector<Input>& arrays, const Output& out, int threads) const {
@@ -204,10 +206,12 @@ NB_MODULE(_cpu, m) {
           nb::arg("address"), nb::arg("units"), nb::arg("grain"), nb::arg("granule"),
           nb::arg("scratch_bytes"));
   nb::class_<PreparedNode>(m, "Kernel", "A node made ready for one instruction set.")
-      .def(nb::init<const nb::bytes&, const std::string&, int64_t>(), nb::arg("node"),
-           nb::arg("isa") = "", nb::arg("grain") = 32768)
+      .def(nb::init<const nb::bytes&, const std::string&, int64_t, int64_t>(), nb::arg("node"),
+           nb::arg("isa") = "", nb::arg("grain") = 32768, nb::arg("most_table_bytes") = INT64_MAX)
       .def(nb::init<const nb::bytes&, const pinpoint::Work&>(), nb::arg("node"), nb::arg("work"))
       .def_prop_ro("name", &PreparedNode::name, "The way of computing that was chosen.")
+      .def_prop_ro("table_bytes", &PreparedNode::table_bytes,
+                   "Memory that it keeps beside the descriptor, about.")
       .def("run", &PreparedNode::run, nb::arg("operands"), nb::arg("out"), nb::arg("threads"),
            "Computes the node into `out`. Releases the GIL.");
   nb::class_<PySchedule>(m, "Schedule", "Kernels over numbered buffers, run by one call.")
