@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FILE: Final = "offer.toml"
 AMOUNTS: Final = ("max-reward", "value-at-risk", "verifier-fee")
+MAX_BYTES: Final = 1 << 16
 USUAL: Final = {"verifiers": 2, "segments-per-verifier": 1}
 """What is taken for an offer that does not say it yet."""
 
@@ -119,17 +120,21 @@ def _values(folder: Path, flags: dict[str, str | int | None]) -> dict[str, Any]:
 
 
 def _read(file: Path, names: list[str]) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not file.is_file():
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES:,} bytes, the most that is read")
+        values = tomllib.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise UserError(f"cannot read {file}", str(error), "correct it", code=Code.USAGE) from error
     unknown = sorted(set(values) - set(names))
     if unknown:
         raise UserError(
             f"{file} says what nobody knows",
-            f"{', '.join(unknown)}: known are {', '.join(names)}",
+            f"{', '.join(map(repr, unknown[:9]))}: known are {', '.join(names)}",
             "correct or remove it",
             code=Code.USAGE,
         )

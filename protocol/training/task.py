@@ -153,6 +153,9 @@ class Task:
             TaskError: a file is missing or malformed, or a root differs.
             TensorError, InvalidProgram: a tensor or the program is refused.
         """
+        for name in (MANIFEST, PROGRAM, STATE, DATA):
+            if (folder / name).exists() and not (folder / name).is_file():
+                raise TaskError(f"{folder / name} is no file: opening a pipe would wait for ever")
         try:
             manifest = Manifest.from_bytes(_read(folder / MANIFEST, MAX_MANIFEST_BYTES))
         except ManifestError as error:

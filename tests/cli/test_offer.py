@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from protocol.cli.errors import Code, UserError
-from protocol.cli.offer import FILE, read_offer
+from protocol.cli.offer import FILE, read_offer, read_partly
 from scripts.devnet.town import EXAMPLE
 
 TOKEN = 10**18
@@ -48,6 +49,41 @@ def test_offer_that_cannot_be_used_is_refused_with_what_it_says(
         read_offer(tmp_path, {})
     assert refused.value.code is Code.USAGE
     assert why in refused.value.why
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('"\\u001b[2J" = 1\n', r"'\x1b[2J'"),
+        ("a = " + "[" * 20_000, ""),
+        ("# " + "x" * (1 << 16), "65,536 bytes"),
+        ("\udcff", "utf-8"),
+    ],
+    ids=["escapes", "depth", "size", "encoding"],
+)
+def test_offer_that_a_stranger_wrote_is_refused_in_printable_words(
+    text: str, why: str, tmp_path: Path
+) -> None:
+    (tmp_path / FILE).write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UserError) as refused:
+        read_partly(tmp_path, {})
+    assert refused.value.code is Code.USAGE
+    assert why in refused.value.why
+    assert "\x1b" not in refused.value.why
+
+
+def test_offer_that_is_a_pipe_is_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / FILE)
+    assert read_partly(tmp_path, {}) == {}
+
+
+def test_offer_that_is_partly_known_has_usual_values_only_with_money(tmp_path: Path) -> None:
+    assert read_partly(tmp_path, {"run-seconds": 5}) == {"run_seconds": 5}
+    assert read_partly(tmp_path, {"max-reward": "2", "verifiers": 3}) == {
+        "max_reward": 2 * TOKEN,
+        "verifiers": 3,
+        "segments_per_verifier": 1,
+    }
 
 
 def test_offer_without_a_file_is_read_from_flags_alone(tmp_path: Path) -> None:

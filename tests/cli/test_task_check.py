@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import struct
@@ -182,6 +183,17 @@ def test_check_of_a_damaged_folder_is_refused(name, damage, pinpoint, tmp_path) 
     assert done.code == 2, done.stderr
     assert done.error["what"] == "the task cannot be used"
     assert done.error["why"]
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "program.bin", "state.safetensors", "data.safetensors"]
+)
+def test_check_of_a_pipe_does_not_wait_for_it(name, pinpoint, task) -> None:
+    (task / name).unlink()
+    os.mkfifo(task / name)
+    done = pinpoint("task", "check", str(task), "--json")
+    assert done.code == 2
+    assert f"{name} is no file" in done.error["why"]
 
 
 def test_check_of_no_folder_is_refused(pinpoint) -> None:
