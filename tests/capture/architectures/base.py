@@ -32,7 +32,7 @@ class Architecture:
     loss: Loss | None
     data: Any
     says: str
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-3
 
 
 def tokens(seed: int = 0, length: int = LENGTH) -> np.ndarray:

@@ -21,7 +21,7 @@ from tests.capture.architectures.base import (
 
 def smoothed(output: Any, y: torch.Tensor) -> torch.Tensor:
     """Cross entropy with smoothed labels and a weight for each class."""
-    weights = torch.tensor([1.0, 2.0, 0.5, 1.5])
+    weights = torch.tensor([1.0, 2.0, 0.5, 1.5]).to(output.logits)
     return F.cross_entropy(output.logits, y, weight=weights, label_smoothing=0.1)
 
 

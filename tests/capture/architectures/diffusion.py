@@ -30,7 +30,7 @@ class Denoiser(nn.Module):
     def forward(self, x: torch.Tensor, time: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         kept = self.kept[time][:, None, None, None]
         noisy = kept.sqrt() * x + (1.0 - kept).sqrt() * noise
-        return F.mse_loss(self.net(noisy, self.time(embedded(time))), noise)
+        return F.mse_loss(self.net(noisy, self.time(embedded(time).to(x))), noise)
 
 
 def embedded(time: torch.Tensor) -> torch.Tensor:

@@ -23,6 +23,6 @@ def architecture(scale: int = 1, dropout: float = 0.0) -> Architecture:
             )
         )
 
-    data = {"pixel_values": images(16), "labels": labels()}
+    data = {"pixel_values": images(16 * scale), "labels": labels()}
     says = "ResNet, batch norm with running statistics, max pooling; its own loss"
-    return Architecture(model, None, data, says)
+    return Architecture(model, None, data, says, learning_rate=1e-3 if scale == 1 else 3e-4)

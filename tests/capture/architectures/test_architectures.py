@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 import pytest
+import torch
 
 from protocol.capture.task import Captured
 from protocol.program.cost import TreeSizes, judgement_gas
@@ -15,6 +16,7 @@ from tests.capture.architectures.training import (
     Pair,
     capture,
     make_model,
+    relative_difference,
     stock_losses,
     train_both,
 )
@@ -115,7 +117,10 @@ def test_capturing_twice_gives_the_same_task() -> None:
 @pytest.mark.parametrize("scale", [1, 2])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_losses_of_100_steps_agree_with_stock_pytorch(name: str, scale: int) -> None:
-    trained = train_both(ARCHITECTURES[name](scale), 100)
+    architecture = ARCHITECTURES[name](scale)
+    trained = train_both(architecture, 100)
+    exact = stock_losses(architecture, make_model(architecture), trained.captured, torch.float64)
     assert trained.worst(20) < 1e-4
-    assert trained.worst() < 1e-2
+    # Training amplifies what rounding does, in PyTorch as here.
+    assert trained.worst() < max(1e-4, 4 * relative_difference(trained.stock, exact))
     assert worst_gas(trained.captured) <= GAS_CAP

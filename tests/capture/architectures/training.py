@@ -29,7 +29,12 @@ class Pair:
 
     def worst(self, first: int | None = None) -> float:
         """Largest relative difference in the ``first`` steps (default: all)."""
-        return float(np.abs(self.own[:first] / self.stock[:first] - 1).max())
+        return relative_difference(self.own[:first], self.stock[:first])
+
+
+def relative_difference(losses: np.ndarray, others: np.ndarray) -> float:
+    """The largest of any step."""
+    return float(np.abs(losses / others - 1).max())
 
 
 def optimizer_of(model: nn.Module, rate: float) -> torch.optim.Optimizer:
@@ -67,12 +72,18 @@ def train_both(architecture: Architecture, steps: int) -> Pair:
     return Pair(captured, own, stock_losses(architecture, stock, captured))
 
 
-def stock_losses(architecture: Architecture, model: nn.Module, captured: Captured) -> np.ndarray:
-    """Ordinary training of ``model`` in the captured order."""
+def stock_losses(
+    architecture: Architecture,
+    model: nn.Module,
+    captured: Captured,
+    dtype: torch.dtype = torch.float32,
+) -> np.ndarray:
+    """Ordinary training of ``model`` in the captured order; float64 shows what rounding does."""
+    model = model.to(dtype)
     optimizer = optimizer_of(model, architecture.learning_rate)
     losses = []
     for row in torch.from_numpy(dict(captured.data)["order"]).long():
-        value = loss_of(model, architecture.loss, *batch_of(architecture.data, row))
+        value = loss_of(model, architecture.loss, *batch_of(architecture.data, row, dtype))
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
@@ -80,8 +91,10 @@ def stock_losses(architecture: Architecture, model: nn.Module, captured: Capture
     return np.array(losses)
 
 
-def batch_of(data: Any, rows: torch.Tensor) -> tuple[Any, Any]:
-    """(inputs, targets) of some examples as tensors."""
+def batch_of(data: Any, rows: torch.Tensor, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
+    """(inputs, targets) of some examples as tensors, the floating ones of ``dtype``."""
     sides = split_data(data)
     given: Mapping[str, np.ndarray] = by_name(*sides)
-    return like(*sides, {name: torch.from_numpy(a)[rows] for name, a in given.items()})
+    batch = {name: torch.from_numpy(array)[rows] for name, array in given.items()}
+    floating = {name for name, tensor in batch.items() if tensor.is_floating_point()}
+    return like(*sides, {n: t.to(dtype) if n in floating else t for n, t in batch.items()})
