@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import reprlib
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ VERSION: Final = 1
 MAX_MANIFEST_BYTES: Final = 64 << 20
 MAX_TEXT: Final = 512
 _NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,200}")
+_REPR: Final = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 80
+_REPR.maxlist = _REPR.maxdict = 16
 _FIELDS: Final = {
     "version", "name", "seed", "steps", "interval", "nodes", "program_root", "data_root",
     "initial_state_root", "state", "data", "origins", "loss_state",
@@ -97,9 +101,9 @@ class Manifest:
             raise ManifestError(f"manifest is not JSON: {error}") from error
         if not isinstance(fields, dict) or set(fields) != _FIELDS:
             got = sorted(fields) if isinstance(fields, dict) else type(fields).__name__
-            raise ManifestError(f"manifest fields are {got}, expected {sorted(_FIELDS)}")
+            raise ManifestError(f"manifest fields are {_brief(got)}, expected {sorted(_FIELDS)}")
         if fields["version"] != VERSION:
-            raise ManifestError(f"manifest version {fields['version']!r}, expected {VERSION}")
+            raise ManifestError(f"manifest version {_brief(fields['version'])}, expected {VERSION}")
         steps = _integer(fields, "steps", 1, (1 << 63) - 1)
         state = _specs(fields["state"], "state", 1, MAX_STATE_TENSORS)
         origins = fields["origins"]
@@ -143,33 +147,42 @@ def _specs(value: Any, field: str, least: int, most: int) -> tuple[TensorSpec, .
 
 def _spec(value: Any, field: str) -> TensorSpec:
     if not isinstance(value, dict) or set(value) != {"name", "dtype", "shape"}:
-        raise ManifestError(f"a tensor of {field} must have name, dtype and shape, got {value!r}")
+        raise ManifestError(
+            f"a tensor of {field} must have name, dtype and shape, got {_brief(value)}"
+        )
     name, shape = value["name"], value["shape"]
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ManifestError(f"tensor name {name!r} of {field} does not match {_NAME.pattern}")
+        raise ManifestError(f"tensor name {_brief(name)} of {field} does not match {_NAME.pattern}")
     if (
         not isinstance(shape, list)
         or len(shape) > MAX_RANK
         or any(type(dim) is not int or not 1 <= dim <= MAX_ELEMENTS for dim in shape)
     ):
-        raise ManifestError(f"shape {shape!r} of {field} {name}: up to {MAX_RANK} sizes >= 1")
+        raise ManifestError(f"shape {_brief(shape)} of {field} {name}: up to {MAX_RANK} sizes >= 1")
     try:
         return TensorSpec(name, DType.from_label(value["dtype"]), tuple(shape))
-    except ValueError as error:
-        raise ManifestError(f"{field} tensor {name}: {error}") from error
+    except ValueError:
+        raise ManifestError(
+            f"{field} tensor {name} has dtype {_brief(value['dtype'])}: expected f32, i32 or u8"
+        ) from None
+
+
+def _brief(value: Any) -> str:
+    """The value as Python shows it, cut short: it is a stranger's, and goes into a log."""
+    return _REPR.repr(value)
 
 
 def _integer(fields: dict[str, Any], field: str, least: int, most: int) -> int:
     value = fields[field]
     if type(value) is not int or not least <= value <= most:
-        raise ManifestError(f"{field} is {value!r}, expected an integer in {least}..{most}")
+        raise ManifestError(f"{field} is {_brief(value)}, expected an integer in {least}..{most}")
     return value
 
 
 def _root(fields: dict[str, Any], field: str) -> bytes:
     value = fields[field]
     if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
-        raise ManifestError(f"{field} is {value!r}, expected 64 lower-case hex digits")
+        raise ManifestError(f"{field} is {_brief(value)}, expected 64 lower-case hex digits")
     return bytes.fromhex(value)
 
 

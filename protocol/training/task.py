@@ -7,6 +7,8 @@ binding), `state.safetensors`, `data.safetensors`.
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -166,6 +168,11 @@ class Task:
             program = decode_program(_split(raw, leaves), manifest.nodes)
         except MalformedBytes as error:
             raise TaskError(f"{folder / PROGRAM}: {error}") from error
+        for path in (folder / STATE, folder / DATA):
+            try:
+                _require_plain(path)
+            except OSError as error:
+                raise TensorError(f"cannot read {path}: {error}") from error
         state = read_tensors(folder / STATE, "state", manifest.state)
         data = read_tensors(folder / DATA, "data", manifest.data)
         task = Task(manifest, program, tuple(state), tuple(data))
@@ -210,13 +217,27 @@ def data_root(leaves: Sequence[bytes]) -> bytes:
 
 def _read(path: Path, most: int) -> bytes:
     try:
+        _require_plain(path)
         with path.open("rb") as file:
-            data = file.read(most + 1)
+            size = os.fstat(file.fileno()).st_size
+            if size > most:
+                raise TaskError(
+                    f"{path} is larger than {most} bytes, the most that it can have: it has "
+                    f"{size}; fetch it again"
+                )
+            return file.read(size)
     except OSError as error:
         raise TaskError(f"cannot read {path}: {error}") from error
-    if len(data) > most:
-        raise TaskError(f"{path} is larger than {most} bytes, the most that it can have")
-    return data
+
+
+def _require_plain(path: Path) -> None:
+    """TaskError for links, pipes and devices: they may lead anywhere, or never end. OSError."""
+    mode = path.lstat().st_mode
+    if not stat.S_ISREG(mode):
+        what = "a link" if stat.S_ISLNK(mode) else "no plain file"
+        raise TaskError(
+            f"{path} is {what}, a task has plain files only: put a copy of the file in its place"
+        )
 
 
 def _split(raw: bytes, count: int) -> list[bytes]:

@@ -7,6 +7,7 @@ Tensors are numpy arrays of the stored little-endian form, row-major. A file hol
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
@@ -25,6 +26,8 @@ Tensor = NDArray[Any]
 _FILE_DTYPES: Final = {DType.F32: "F32", DType.I32: "I32", DType.U8: "U8"}
 _SIGNLESS: Final = 0x7FFFFFFF
 _INFINITY: Final = 0x7F800000
+_HEADER_BYTES: Final = 1 << 20  # of a file's header, whatever it holds
+_HEADER_BYTES_EACH: Final = 512  # and in addition for each tensor: name, dtype, shape, place
 _PIECE: Final = 1 << 20  # elements looked at together, to bound memory
 
 
@@ -76,6 +79,7 @@ def read_tensors(path: Path, prefix: str, specs: Sequence[TensorSpec]) -> list[T
     """
     names = [f"{prefix}.{index}" for index in range(len(specs))]
     try:
+        _check_header_size(path, len(specs))
         with safe_open(path, framework="numpy") as file:
             if sorted(file.keys()) != sorted(names):
                 raise TensorError(
@@ -101,9 +105,32 @@ def read_tensors(path: Path, prefix: str, specs: Sequence[TensorSpec]) -> list[T
     return tensors
 
 
+def _check_header_size(path: Path, tensors: int) -> None:
+    """TensorError if the header is larger than so many tensors need, or the file is no plain one.
+
+    The library would read up to 100 MB of names, and keep ten times as much of them in memory.
+    """
+    _require_file(path)
+    most = _HEADER_BYTES + _HEADER_BYTES_EACH * tensors
+    with path.open("rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+    if header > most:
+        raise TensorError(
+            f"cannot read {path}: its header has {header} bytes, more than the {most} that {tensors} tensors "
+            "can need: write the file again without what it says beside them"
+        )
+
+
+def _require_file(path: Path) -> None:
+    """OSError for a pipe, which would keep a reader waiting, and for a device."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is no plain file")
+
+
 def read_metadata(path: Path) -> dict[str, str]:
     """The texts that a file of tensors has beside them. TensorError if it cannot be read."""
     try:
+        _require_file(path)
         with safe_open(path, framework="numpy") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
