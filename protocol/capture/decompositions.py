@@ -18,6 +18,9 @@ KEPT = (
     aten.split_with_sizes.default,
     aten.embedding_dense_backward.default,
     aten.unfold_backward.default,
+    aten.reflection_pad1d_backward.default,
+    aten.reflection_pad2d_backward.default,
+    aten.reflection_pad3d_backward.default,
 )
 
 # Decomposed although they count as core: their parts are elementwise folds and sums.

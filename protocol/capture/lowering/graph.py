@@ -10,6 +10,7 @@ import torch
 from torch.fx import Node as GraphNode
 
 from protocol.capture.lowering import (  # noqa: F401 - importing them registers their rules
+    borders,
     convolution,
     creation,
     indexing,
@@ -21,9 +22,11 @@ from protocol.capture.lowering import (  # noqa: F401 - importing them registers
     pooling,
     random,
     reductions,
+    resampling,
     sorting,
     strided,
     views,
+    windows,
 )
 from protocol.capture.lowering.context import (
     ELEMENTWISE,

@@ -1,4 +1,7 @@
-"""Max pooling (the value, then its first index) and average pooling, forward and backward."""
+"""Max pooling (the value, then its first index) and average pooling, forward and backward.
+
+Windows of one size, of two or three dimensions; ``windows.py`` has those that differ.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.convolution import Geometry
-from protocol.capture.values import Lowered, Shape, View
+from protocol.capture.values import Lowered, Shape, View, elements
 from protocol.program.body import Value, f32_word
 from protocol.program.builder import Affine, FoldBuilder
 from protocol.program.isa import DType
@@ -15,29 +18,51 @@ from protocol.program.isa import DType
 _MINUS_INFINITY = f32_word(float("-inf"))
 
 
-def _pair(value: Any) -> Shape:
-    """Two numbers of one, two or (for a stride that was left out) none."""
-    numbers = (value, value) if isinstance(value, int) else tuple(value)
-    return numbers * 2 if len(numbers) == 1 else numbers
+def spatial_rank(ctx: Context) -> int:
+    """Dimensions of a window."""
+    return 3 if "3d" in ctx.operator else 2
 
 
-def _planes(view: View) -> View:
-    """[N, C, H, W], also of an unbatched [C, H, W]."""
-    return view.unsqueeze(0) if len(view.shape) == 3 else view
+def _wide(value: Any, rank: int) -> Shape:
+    """A number for each dimension, of one or of all."""
+    numbers = (value,) if isinstance(value, int) else tuple(value)
+    return numbers * rank if len(numbers) == 1 else numbers
 
 
-def _window(kernel: Any, stride: Any, padding: Any, dilation: Any = 1) -> tuple[Shape, Geometry]:
-    taps = _pair(kernel)
-    return taps, Geometry(_pair(stride or kernel), _pair(padding), _pair(dilation), 1)
+def planes(view: View, rank: int) -> View:
+    """[N, C, *spatial], also of an unbatched [C, *spatial]."""
+    return view.unsqueeze(0) if len(view.shape) == rank + 1 else view
+
+
+def like_result(ctx: Context, view: View, output: int | None = None) -> View:
+    """Without the batch that ``planes`` put before an unbatched tensor."""
+    return view if len(ctx.shape(output)) == len(view.shape) else view.select(0, 0)
+
+
+def _window(
+    ctx: Context, kernel: Any, stride: Any, padding: Any, dilation: Any = 1
+) -> tuple[Shape, Geometry]:
+    rank = spatial_rank(ctx)
+    taps = _wide(kernel, rank)
+    steps = _wide(stride, rank) if stride else taps
+    return taps, Geometry(steps, _wide(padding, rank), _wide(dilation, rank), 1)
 
 
 def _at(b: FoldBuilder, geometry: Geometry) -> list[Affine]:
-    """Input coordinates [n, c, h, w] of output position and tap."""
-    place = geometry.source([b.out(2), b.out(3)], [b.red(0), b.red(1)])
+    """Input coordinates [n, c, *spatial] of output position and tap."""
+    ranks = range(len(geometry.stride))
+    place = geometry.source([b.out(2 + d) for d in ranks], [b.red(d) for d in ranks])
     return [b.out(0), b.out(1), *place]
 
 
-@lowers(aten.max_pool2d_with_indices.default)
+def _windows_of(b: FoldBuilder, geometry: Geometry) -> list[Affine]:
+    """Output coordinates [n, c, *spatial] that read an input position through a tap."""
+    ranks = range(len(geometry.stride))
+    place = geometry.target([b.out(2 + d) for d in ranks], [b.red(d) for d in ranks])
+    return [b.out(0), b.out(1), *place]
+
+
+@lowers(aten.max_pool2d_with_indices.default, aten.max_pool3d_with_indices.default)
 def _max_pool(
     ctx: Context,
     x: Lowered,
@@ -47,10 +72,15 @@ def _max_pool(
     dilation: Any = 1,
     _: bool = False,
 ) -> tuple[View, View]:
-    source = _planes(ctx.view(x))
-    taps, geometry = _window(kernel, stride, padding, dilation)
-    target = ctx.shape(0)
-    shape = (*source.shape[:2], *target[-2:])
+    taps, geometry = _window(ctx, kernel, stride, padding, dilation)
+    return max_of_windows(ctx, ctx.view(x), taps, geometry)
+
+
+def max_of_windows(ctx: Context, x: View, taps: Shape, geometry: Geometry) -> tuple[View, View]:
+    """Two nodes: the largest element, then the first position that holds it (or a NaN)."""
+    rank = spatial_rank(ctx)
+    source = planes(x, rank)
+    shape = (*source.shape[:2], *ctx.shape(0)[-rank:])
     b = FoldBuilder(DType.F32, shape, taps, init=_MINUS_INFINITY)
     top = b.max(b.acc, source.load(b, _at(b, geometry), fill=_MINUS_INFINITY))
     value = ctx.finish(b, top)
@@ -58,15 +88,15 @@ def _max_pool(
     b = FoldBuilder(DType.I32, shape, taps, init=0xFFFFFFFF)
     outside = _reaches_outside(geometry, taps, source.shape[2:], shape[2:])
     here = source.load(b, _at(b, geometry), skip=outside)
-    best = value.load(b, [b.out(i) for i in range(4)])
+    best = value.load(b, [b.out(i) for i in range(len(shape))])
     hit = b.ior(b.feq(here, best), b.iand(_nan(b, here), _nan(b, best)))
-    row = _position(b, 0, geometry)
-    flat = b.iadd(b.imul(row, b.i32(source.shape[3])), _position(b, 1, geometry))
+    flat = _position(b, 0, geometry)
+    for dim in range(1, rank):
+        size = b.i32(source.shape[2 + dim])
+        flat = b.iadd(b.imul(flat, size), _position(b, dim, geometry))
     first = b.iand(hit, b.ilt(b.acc, b.i32(0)))
     index = ctx.finish(b, b.select(first, flat, b.acc))
-    if len(target) == 3:
-        return value.select(0, 0), index.select(0, 0)
-    return value, index
+    return like_result(ctx, value, 0), like_result(ctx, index, 0)
 
 
 def _reaches_outside(geometry: Geometry, taps: Shape, large: Shape, small: Shape) -> bool:
@@ -87,28 +117,15 @@ def _nan(b: FoldBuilder, x: Value) -> Value:
 def _position(b: FoldBuilder, dim: int, geometry: Geometry) -> Value:
     """Input coordinate of spatial dimension ``dim`` as a value of the body."""
     place = b.imul(b.coordinate(2 + dim), b.i32(geometry.stride[dim]))
-    tap = b.imul(b.coordinate(4 + dim), b.i32(geometry.dilation[dim]))
+    first = len(b.shape)
+    tap = b.imul(b.coordinate(first + dim), b.i32(geometry.dilation[dim]))
     return b.iadd(place, b.isub(tap, b.i32(geometry.padding[dim])))
 
 
-@lowers(aten.adaptive_max_pool2d.default)
-def _adaptive_max_pool(ctx: Context, x: Lowered, _: Sequence[int]) -> tuple[View, View]:
-    source = ctx.view(x)
-    taps = _even_windows(ctx, source.shape[-2:], ctx.shape(0)[-2:])
-    pooled: tuple[View, View] = _max_pool(ctx, source, taps)
-    return pooled
-
-
-@lowers(aten.adaptive_max_pool2d_backward.default)
-def _adaptive_max_pool_backward(
-    ctx: Context, gradient: Lowered, _: Lowered, indices: Lowered
-) -> View:
-    g, index = ctx.views(gradient, indices)
-    taps = _even_windows(ctx, ctx.shape()[-2:], g.shape[-2:])
-    return _max_pool_backward_of_tiles(ctx, g, index, taps)
-
-
-@lowers(aten.max_pool2d_with_indices_backward.default)
+@lowers(
+    aten.max_pool2d_with_indices_backward.default,
+    aten.max_pool3d_with_indices_backward.default,
+)
 def _max_pool_backward(
     ctx: Context,
     gradient: Lowered,
@@ -121,22 +138,31 @@ def _max_pool_backward(
     indices: Lowered,
 ) -> View:
     """Each input position adds the gradients of the windows whose index names it."""
-    taps, geometry = _window(kernel, stride, padding, dilation)
-    if _tiles(geometry, taps, ctx.shape()[-2:], ctx.view(gradient).shape[-2:]):
-        return _max_pool_backward_of_tiles(ctx, ctx.view(gradient), ctx.view(indices), taps)
-    g, index = (_planes(v) for v in ctx.views(gradient, indices))
-    shape = (*g.shape[:2], *ctx.shape()[-2:])
+    taps, geometry = _window(ctx, kernel, stride, padding, dilation)
+    rank = spatial_rank(ctx)
+    small = ctx.view(gradient).shape[-rank:]
+    if rank == 2 and _tiles(geometry, taps, ctx.shape()[-2:], small):
+        return max_backward_of_tiles(ctx, ctx.view(gradient), ctx.view(indices), taps)
+    g, index = (planes(v, rank) for v in ctx.views(gradient, indices))
+    shape = (*g.shape[:2], *ctx.shape()[-rank:])
     b = FoldBuilder(DType.F32, shape, taps)
-    window = geometry.target([b.out(2), b.out(3)], [b.red(0), b.red(1)])
-    value = g.load(b, [b.out(0), b.out(1), *window])
-    named = index.load(b, [b.out(0), b.out(1), *window], skip=True)
-    own = b.iadd(b.imul(b.coordinate(2), b.i32(shape[3])), b.coordinate(3))
+    value = g.load(b, _windows_of(b, geometry))
+    named = index.load(b, _windows_of(b, geometry), skip=True)
+    own = own_position(b, shape)
     result = ctx.finish(b, b.select(b.ieq(named, own), b.add(b.acc, value), b.acc))
-    return result if len(ctx.shape()) == 4 else result.select(0, 0)
+    return like_result(ctx, result)
 
 
-def _max_pool_backward_of_tiles(ctx: Context, g: View, index: View, taps: Shape) -> View:
-    """One window per position: no reduction, no address to check."""
+def own_position(b: FoldBuilder, shape: Shape) -> Value:
+    """Row-major position of the output element within its plane."""
+    flat = b.coordinate(2)
+    for dim in range(3, len(shape)):
+        flat = b.iadd(b.imul(flat, b.i32(shape[dim])), b.coordinate(dim))
+    return flat
+
+
+def max_backward_of_tiles(ctx: Context, g: View, index: View, taps: Shape) -> View:
+    """Gradient of windows side by side: no reduction, no address to check."""
     spread = _spread(g, taps)
     rank = len(spread.shape)
     b = FoldBuilder(DType.F32, spread.shape)
@@ -150,7 +176,7 @@ def _max_pool_backward_of_tiles(ctx: Context, g: View, index: View, taps: Shape)
     return _whole_planes(result, ctx.shape())
 
 
-@lowers(aten.avg_pool2d.default)
+@lowers(aten.avg_pool2d.default, aten.avg_pool3d.default)
 def _avg_pool(
     ctx: Context,
     x: Lowered,
@@ -158,22 +184,24 @@ def _avg_pool(
     stride: Any = (),
     padding: Any = 0,
     ceil_mode: bool = False,
-    count_include_pad: bool = True,
+    include: bool = True,
     divisor: int | None = None,
 ) -> Lowered:
-    source = _planes(ctx.view(x))
-    taps, geometry = _window(kernel, stride, padding)
-    _need_plain_count(ctx, geometry, ceil_mode, count_include_pad, divisor)
-    b = FoldBuilder(DType.F32, (*source.shape[:2], *ctx.shape()[-2:]), taps)
+    rank = spatial_rank(ctx)
+    source = planes(ctx.view(x), rank)
+    taps, geometry = _window(ctx, kernel, stride, padding)
+    b = FoldBuilder(DType.F32, (*source.shape[:2], *ctx.shape()[-rank:]), taps)
     total = ctx.finish(b, b.add(b.acc, source.load(b, _at(b, geometry))))
-    total = total if len(ctx.shape()) == 4 else total.select(0, 0)
-    count = ctx.float_full(float(divisor or taps[0] * taps[1]))
+    total = like_result(ctx, total)
+    if divisor is None and not _counts_are_even(geometry, ceil_mode, include):
+        return _divided_by_counts(ctx, total, taps, geometry, source.shape[2:], include)
+    count = ctx.float_full(float(divisor or elements(taps)))
     return ctx.lazy(
         lambda b, v: b.div(v[0], v[1]), total, count, shape=total.shape, dtype=DType.F32
     )
 
 
-@lowers(aten.avg_pool2d_backward.default)
+@lowers(aten.avg_pool2d_backward.default, aten.avg_pool3d_backward.default)
 def _avg_pool_backward(
     ctx: Context,
     gradient: Lowered,
@@ -182,63 +210,52 @@ def _avg_pool_backward(
     stride: Any,
     padding: Any,
     ceil_mode: bool,
-    count_include_pad: bool,
+    include: bool,
     divisor: int | None,
 ) -> Lowered:
-    g = _planes(ctx.view(gradient))
-    taps, geometry = _window(kernel, stride, padding)
-    _need_plain_count(ctx, geometry, ceil_mode, count_include_pad, divisor)
-    if _tiles(geometry, taps, ctx.shape()[-2:], g.shape[-2:]):
-        return _shared_evenly(ctx, ctx.view(gradient), taps, float(divisor or taps[0] * taps[1]))
-    b = FoldBuilder(DType.F32, (*g.shape[:2], *ctx.shape()[-2:]), taps)
-    window = geometry.target([b.out(2), b.out(3)], [b.red(0), b.red(1)])
-    value = g.load(b, [b.out(0), b.out(1), *window], skip=True)
-    share = b.div(value, b.f32(float(divisor or taps[0] * taps[1])))
-    result = ctx.finish(b, b.add(b.acc, share))
-    return result if len(ctx.shape()) == 4 else result.select(0, 0)
+    rank = spatial_rank(ctx)
+    view = ctx.view(gradient)
+    taps, geometry = _window(ctx, kernel, stride, padding)
+    uneven = divisor is None and not _counts_are_even(geometry, ceil_mode, include)
+    count = float(divisor or elements(taps))
+    large = ctx.shape()[-rank:]
+    if uneven:
+        view = ctx.view(_divided_by_counts(ctx, view, taps, geometry, large, include))
+    elif rank == 2 and _tiles(geometry, taps, large, view.shape[-2:]):
+        return shared_evenly(ctx, view, taps, count)
+    g = planes(view, rank)
+    b = FoldBuilder(DType.F32, (*g.shape[:2], *large), taps)
+    value = g.load(b, _windows_of(b, geometry), skip=True)
+    share = value if uneven else b.div(value, b.f32(count))
+    return like_result(ctx, ctx.finish(b, b.add(b.acc, share)))
 
 
-def _need_plain_count(
-    ctx: Context, geometry: Geometry, ceil_mode: bool, include: bool, divisor: int | None
-) -> None:
-    padded = any(geometry.padding)
-    if divisor is None and (ceil_mode or (padded and not include)):
-        ctx.refuse(
-            "windows of different counts are not lowered; use ceil_mode=False and "
-            "count_include_pad=True, or pass divisor_override"
-        )
+def _counts_are_even(geometry: Geometry, ceil_mode: bool, include: bool) -> bool:
+    """Does every window have as many elements as it has taps?"""
+    return not ceil_mode and (include or not any(geometry.padding))
 
 
-@lowers(aten.upsample_nearest2d_backward.default)
-def _upsample_backward(ctx: Context, gradient: Lowered, *_: Any) -> Lowered:
-    """Each input position adds the gradients of its copies."""
-    g = ctx.view(gradient)
-    taps = _even_windows(ctx, g.shape[-2:], ctx.shape()[-2:])
-    b = FoldBuilder(DType.F32, ctx.shape(), taps)
-    return ctx.finish(b, b.add(b.acc, g.load(b, _at(b, Geometry(taps, (0, 0), (1, 1), 1)))))
+def _divided_by_counts(
+    ctx: Context, view: View, taps: Shape, geometry: Geometry, large: Shape, include: bool
+) -> Lowered:
+    """``view`` of windows over the number of elements of each, border included or not."""
+
+    def emit(b: FoldBuilder, v: Sequence[Value]) -> Value:
+        count = b.i32(1)
+        for dim, (size, tap) in enumerate(zip(large, taps, strict=True)):
+            place = b.coordinate(len(view.shape) - len(taps) + dim)
+            step, border = geometry.stride[dim], geometry.padding[dim]
+            start = b.isub(b.imul(place, b.i32(step)), b.i32(border))
+            end = b.imin(b.iadd(start, b.i32(tap)), b.i32(size + border))
+            if not include:
+                start, end = b.imax(start, b.i32(0)), b.imin(end, b.i32(size))
+            count = b.imul(count, b.isub(end, start))
+        return b.div(v[0], b.i2f(count))
+
+    return ctx.lazy(emit, view, shape=view.shape, dtype=DType.F32, placed=True)
 
 
-@lowers(aten._adaptive_avg_pool2d.default)
-def _adaptive_avg_pool(ctx: Context, x: Lowered, _: Sequence[int]) -> Lowered:
-    source = _planes(ctx.view(x))
-    taps = _even_windows(ctx, source.shape[2:], ctx.shape()[-2:])
-    b = FoldBuilder(DType.F32, (*source.shape[:2], *ctx.shape()[-2:]), taps)
-    total = ctx.finish(b, b.add(b.acc, source.load(b, _at(b, Geometry(taps, (0, 0), (1, 1), 1)))))
-    total = total if len(ctx.shape()) == 4 else total.select(0, 0)
-    count = ctx.float_full(float(taps[0] * taps[1]))
-    return ctx.lazy(
-        lambda b, v: b.div(v[0], v[1]), total, count, shape=total.shape, dtype=DType.F32
-    )
-
-
-@lowers(aten._adaptive_avg_pool2d_backward.default)
-def _adaptive_avg_pool_backward(ctx: Context, gradient: Lowered, _: Lowered) -> Lowered:
-    g = ctx.view(gradient)
-    taps = _even_windows(ctx, ctx.shape()[-2:], g.shape[-2:])
-    return _shared_evenly(ctx, g, taps, float(taps[0] * taps[1]))
-
-
-def _shared_evenly(ctx: Context, g: View, taps: Shape, count: float) -> View:
+def shared_evenly(ctx: Context, g: View, taps: Shape, count: float) -> View:
     """Each window's gradient divided by ``count``, at every position of its window."""
     spread = _spread(g, taps)
     share = ctx.lazy(
@@ -272,12 +289,3 @@ def _tiles(geometry: Geometry, taps: Shape, large: Shape, small: Shape) -> bool:
         and geometry.dilation == (1, 1)
         and all(n == m * k for n, m, k in zip(large, small, taps, strict=True))
     )
-
-
-def _even_windows(ctx: Context, large: Shape, small: Shape) -> Shape:
-    if any(n % m for n, m in zip(large, small, strict=True)):
-        ctx.refuse(
-            f"windows of {large} over {small} overlap unevenly; choose an output size "
-            "that divides the input size"
-        )
-    return tuple(n // m for n, m in zip(large, small, strict=True))

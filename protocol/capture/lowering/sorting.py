@@ -133,7 +133,7 @@ def _first_ones(ctx: Context, view: View, k: int, dim: int, largest: bool) -> tu
 def _next_one(
     ctx: Context, keys: View, last: View | None, shape: list[int], dim: int, largest: bool
 ) -> View:
-    """The accumulator is the index of the best so far, or -1; its key is read back by its address."""
+    """The first index of the best key that comes after the last one found."""
     best = _best_key(ctx, keys, last, shape, dim, largest)
     b = FoldBuilder(DType.I32, shape, (keys.shape[dim],), init=0xFFFFFFFF)
     at = [b.out(i) for i in range(len(shape))]
