@@ -116,7 +116,8 @@ def _check_header_size(path: Path, tensors: int) -> None:
         header = int.from_bytes(file.read(8), "little")
     if header > most:
         raise TensorError(
-            f"cannot read {path}: its header has {header} bytes, more than the {most} that {tensors} tensors "
+            f"cannot read {path}: its header has {header} bytes, more than the {most} that "
+            f"{tensors} tensors "
             "can need: write the file again without what it says beside them"
         )
 
