@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -177,6 +178,31 @@ def test_operator_without_a_lowering_is_told_with_module_line_and_advice(build) 
     assert "it comes from 0" in done.error["why"]
     assert done.error["todo"]
     assert done.error["read"] == "docs/CAPTURE.md#what-is-supported"
+
+
+def test_model_whose_shapes_do_not_fit_is_told_with_its_line_and_without_noise(build) -> None:
+    text = MODEL.replace("nn.Linear(3, 1)", "nn.Sequential(nn.Linear(3, 4), Second())").replace(
+        "def make_task",
+        "class Second(nn.Linear):\n"
+        "    def __init__(self):\n        super().__init__(5, 1)\n"
+        "    def forward(self, x):\n        return super().forward(x)\n\n\ndef make_task",
+    )
+    done = build(text, "--json")
+    assert done.code == 2
+    assert "my_model.py line 11: return super().forward(x)" in done.error["why"]
+    assert len(done.stderr.splitlines()) == 2, "who runs, and the error"
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [("steps=0", "steps is 0"), ("steps='6'", "steps is '6'"), ("batch_size=0", "batch_size is 0")],
+)
+def test_run_of_nothing_is_refused_by_name(option, says, build) -> None:
+    name = option.partition("=")[0]
+    text = re.sub(rf"{name}=\d", option, MODEL)
+    done = build(text, "--json")
+    assert done.code == 2
+    assert says in done.error["why"]
 
 
 def test_dtype_that_programs_lack_is_told_with_the_tensor(build) -> None:
