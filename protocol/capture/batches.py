@@ -9,6 +9,7 @@ import torch
 
 from protocol.capture.errors import CaptureError, UnsupportedDtype
 from protocol.capture.shuffling import KEYED, steps_per_epoch
+from protocol.capture.values import STORED
 
 
 def as_stored(array: Any, name: str) -> np.ndarray:
@@ -17,6 +18,12 @@ def as_stored(array: Any, name: str) -> np.ndarray:
     i64 becomes i32 when all its values fit; f64 and half types are refused.
     """
     if isinstance(array, torch.Tensor):
+        if array.dtype not in STORED or array.layout is not torch.strided:
+            kind = array.dtype if array.dtype not in STORED else array.layout
+            raise UnsupportedDtype(
+                f"{name} is {str(kind).removeprefix('torch.')}; programs compute in float32, int32 "
+                "and uint8, on dense tensors: convert it first, e.g. model.float()"
+            )
         array = array.detach().cpu().numpy()
     array = np.asarray(array)
     if array.dtype == np.bool_:

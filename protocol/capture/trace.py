@@ -9,6 +9,7 @@ autograd node to the operator that created it.
 from __future__ import annotations
 
 import contextlib
+import re
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -109,11 +110,12 @@ def trace_joint(model: torch.nn.Module, loss: Loss | None, inputs: Any, targets:
         flat = [tensor for part in arguments for tensor in part]
         placeholders = [n for n in first.graph.nodes if n.op == "placeholder"]
         assert len(placeholders) == len(flat)
-        second = make_fx(
-            functionalize(functional, remove="mutations"),
-            decomposition_table=decomposition_table(),
-            **options,
-        )(*flat)
+        with _refusing_data_dependence(recorder):
+            second = make_fx(
+                functionalize(functional, remove="mutations"),
+                decomposition_table=decomposition_table(),
+                **options,
+            )(*flat)
     second.graph.eliminate_dead_code(is_impure_node=_is_buffer_write)
     return JointGraph(second, list(trainable), list(frozen), list(buffers), used)
 
@@ -137,8 +139,10 @@ def _refusing_data_dependence(recorder: _Recorder) -> Iterator[None]:
     except (
         DataDependentOutputException,
         DynamicOutputShapeException,
-        GuardOnDataDependentSymNode,
+        RuntimeError,  # GuardOnDataDependentSymNode too
     ) as error:
+        if not _is_of_data(error):
+            raise
         frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_user_code(f)]
         place = recorder.origin()
         origin = Origin(place.module, "fwd", _line_of(frames[-1]) if frames else "")
@@ -147,8 +151,25 @@ def _refusing_data_dependence(recorder: _Recorder) -> Iterator[None]:
         raise UnsupportedOperator(operator, origin, advice) from error
 
 
+def _is_of_data(error: Exception) -> bool:
+    """Does the error come from a size or a number that only the data has?"""
+    named = (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)
+    unknown = r"\bu\d+\b|data is not allocated"  # u0 is such a size
+    return isinstance(error, named) or re.search(unknown, str(error)) is not None
+
+
 def _is_buffer_write(node: torch.fx.Node) -> bool:
     return node.op in ("placeholder", "output")
+
+
+class _ForwardTracker(ModuleTracker):
+    """Follows modules forwards only: hooks for the way back refuse a parameter as an input."""
+
+    def _fw_pre_hook(self, mod: torch.nn.Module, _: Any) -> None:
+        self.parents.add(self._get_mod_name(mod))  # type: ignore[no-untyped-call]
+
+    def _fw_post_hook(self, mod: torch.nn.Module, _: Any, __: Any) -> None:
+        self.parents.discard(self._get_mod_name(mod))  # type: ignore[no-untyped-call]
 
 
 class _Recorder:
@@ -163,7 +184,7 @@ class _Recorder:
 
     @contextlib.contextmanager
     def forward(self) -> Iterator[None]:
-        with ModuleTracker() as tracker:
+        with _ForwardTracker() as tracker:
             self._tracker = tracker
             yield
         self._tracker = None

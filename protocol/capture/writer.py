@@ -151,6 +151,12 @@ class Writer:
                     o.index for o in self.nodes[index].operands if o.kind is OperandKind.NODE
                 }
         order = sorted(needed)
+        for index in order:
+            if 0 in self.nodes[index].shape:
+                raise CaptureError(
+                    f"{self.origins[index]} makes a tensor of shape {self.nodes[index].shape}, "
+                    "without elements; leave it out"
+                )
         number = {old: new for new, old in enumerate(order)}
         nodes = [
             replace(
