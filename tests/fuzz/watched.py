@@ -1,0 +1,151 @@
+"""Loads hostile task folders, each in a process of its own with limits, watched by an audit hook.
+
+    python -m tests.fuzz.watched FIRST COUNT
+
+prints one JSON object per seed: mutation, outcome, CPU seconds, and bytes of files and of memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from protocol.kernels import Executor
+from protocol.kernels.cpu import _cpu
+from protocol.kernels.executor import Compiled
+from protocol.program.canonical import MalformedBytes, decode_node
+from protocol.program.estimate import estimate_step
+from protocol.program.manifest import ManifestError
+from protocol.program.validate import InvalidProgram, validate_node
+from protocol.training import StepRunner, Task, TaskError, TensorError
+from tests.fuzz.mutations import leaves_of, mutate
+from tests.training.regression import regression_task
+
+REFUSALS = (TaskError, TensorError, InvalidProgram, ManifestError, MalformedBytes)
+FORBIDDEN = (
+    "exec", "compile", "import", "pickle.find_class", "marshal.", "code.__new__", "subprocess.",
+    "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.remove", "os.rename", "os.mkdir",
+    "os.link", "os.symlink", "os.chmod", "shutil.", "socket.", "ctypes.", "urllib.", "webbrowser.",
+)  # fmt: skip
+CPU_SECONDS = 5
+MEMORY_BYTES = 64 << 20
+"""For any folder; and in addition `MEMORY_TIMES` what its files have on disk."""
+MEMORY_TIMES = 32
+WORK, PEAK = 10_000_000, 16 << 20
+"""A valid program within these is run for a step, too."""
+
+
+def main(first: int, count: int) -> None:
+    """Try the seeds, and print what came of each."""
+    task = regression_task()
+    with tempfile.TemporaryDirectory() as name:
+        good = Path(name) / "good"
+        task.save(good)
+        os.chdir(name)
+        _try(good)  # whatever is imported late is now
+        for seed in range(first, first + count):
+            folder = Path(f"case{seed}")
+            shutil.copytree(good, folder)
+            what = mutate(seed, folder)
+            sys.stdout.write(json.dumps({"seed": seed, "mutation": what, **_watch(folder)}) + "\n")
+            shutil.rmtree(folder)
+
+
+def _watch(folder: Path) -> dict[str, Any]:
+    """What a process of its own says of the folder, or how it died."""
+    out, into = os.pipe()
+    size = sum(p.lstat().st_blocks * 512 for p in folder.iterdir())
+    child = os.fork()
+    if child == 0:
+        os.close(out)
+        _limit(size)
+        sys.addaudithook(lambda event, arguments: _audit(into, event, arguments))
+        start, before = time.process_time(), _peak()
+        try:
+            outcome = _try(folder)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the finding
+            outcome = f"CRASH {type(error).__name__}: {error}"[:300]
+        spent = {"seconds": round(time.process_time() - start, 3), "memory": _peak() - before}
+        _say(into, {"outcome": outcome, **spent, "files": size})
+    os.close(into)
+    with os.fdopen(out) as lines:
+        said = lines.read()
+    _, status = os.waitpid(child, 0)
+    return json.loads(said) if said else {"outcome": f"DIED of signal {status & 0x7F}"}
+
+
+def _limit(size: int) -> None:
+    own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    allowed = own + MEMORY_BYTES + MEMORY_TIMES * size
+    resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _audit(into: int, event: str, arguments: tuple[Any, ...]) -> None:
+    writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+    if writes or event.startswith(FORBIDDEN):
+        _say(into, {"outcome": f"FORBIDDEN {event} {arguments!r}"[:300]})
+
+
+def _say(into: int, what: dict[str, Any]) -> None:
+    """Write it and end the process: nothing can catch that."""
+    os.write(into, json.dumps(what).encode())
+    os._exit(0)
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _try(folder: Path) -> str:
+    """What a loader makes of the folder; a program that it takes is run."""
+    try:
+        task = Task.load(folder)
+    except REFUSALS as error:
+        told = f"{type(error).__name__}: {error}"
+        assert len(told) < 4000, f"a refusal of {len(told)} characters"
+        _compare_decoders(folder)
+        return f"refused {type(error).__name__}"
+    estimate = estimate_step(task.program, task.manifest.data)
+    if estimate.work <= WORK and estimate.peak_bytes <= PEAK:
+        runner = StepRunner(task.program, Executor(1, compiled=Compiled.NOTHING))
+        runner.run(1, task.state, task.data)
+        return "ran"
+    return "valid"
+
+
+def _compare_decoders(folder: Path) -> None:
+    """What Python takes the engine takes, and what the engine takes is a node to Python."""
+    try:
+        leaves = leaves_of(folder)
+    except Exception:  # noqa: BLE001 - no program at all: it was refused for that
+        return
+    for leaf in leaves[:8]:
+        try:
+            node = decode_node(leaf)
+        except MalformedBytes:
+            node = None
+        try:
+            _cpu.Kernel(leaf, "", 0, 1 << 20)
+            is_taken = True
+        except ValueError:
+            is_taken = False
+        assert node is not None or not is_taken, "the engine takes what is no node"
+        if node is not None and not is_taken:
+            try:
+                validate_node(node)
+            except InvalidProgram:
+                continue
+            raise AssertionError("the engine refuses a valid node")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
