@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import SGD, Adafactor, Adagrad, Adam, AdamW, RMSprop
 
 from protocol.capture.errors import UnsupportedOptimizer
 from protocol.capture.optim import Lion
+from protocol.capture.task import task_from
 from protocol.program.isa import DType
+from tests.capture import fed
 from tests.capture.agreement import assert_engines_agree
 from tests.capture.fed import Maker, capture, stock, worst_difference
+from tests.capture.running import states
 
 STEPS = 50
 TOLERANCE = 1e-5
@@ -126,3 +132,61 @@ def test_subclass_of_an_optimizer_is_refused_as_it_may_do_anything() -> None:
 )
 def test_engines_agree_on_a_task_with_the_optimizer(case: str) -> None:
     assert_engines_agree(capture(MAKERS[case], 3))
+
+
+ODD_SHAPES = {
+    "one": (1,),
+    "single": (1, 1),
+    "column": (37, 1),
+    "line": (1, 41),
+    "deep": (3, 1, 2),
+    "large": (101, 331),  # more than one row of a sum may hold
+}
+
+
+@pytest.mark.parametrize("case", ["adafactor, all", "lion, all", "adam, decay, amsgrad"])
+def test_odd_shapes_agree_with_pytorch_when_clipped(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fed, "SHAPES", ODD_SHAPES)
+    captured = capture(MAKERS[case], 4, clip_norm=50.0)
+    expected = stock(MAKERS[case], 4, clip=lambda p: clip_grad_norm_(p, 50.0))
+    assert worst_difference(captured, expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("make", [Adafactor, AdamW])
+def test_gradients_that_are_one_number_everywhere_are_updated_and_clipped(make: type) -> None:
+    class Sums(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.row = nn.Parameter(torch.ones(5, 7)), nn.Parameter(torch.ones(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.table.sum() * x.mean() + self.row.sum() + self.table.t().sum()
+
+    for options in ({}, {"clip_norm": 0.1}, {"clip_value": 0.1}, {"accumulate": 2}):
+        model, twin = Sums(), Sums()
+        captured = task_from(
+            model,
+            lambda out, _: out,
+            make(model.parameters(), lr=0.1),
+            (np.ones((1, 1), np.float32), np.zeros(1, np.int32)),
+            steps=2,
+            interval=1,
+            batch_size=1,
+            **options,
+        )
+        optimizer = make(twin.parameters(), lr=0.1)
+        for _ in range(2 // options.get("accumulate", 1)):
+            optimizer.zero_grad()
+            twin(torch.ones(1, 1)).backward()
+            if "clip_norm" in options:
+                clip_grad_norm_(twin.parameters(), 0.1)
+            if "clip_value" in options:
+                clip_grad_value_(twin.parameters(), 0.1)
+            optimizer.step()
+        *_, after = states(captured)
+        for name, parameter in twin.named_parameters():
+            np.testing.assert_allclose(
+                after[f"model.{name}"], parameter.detach().numpy(), rtol=TOLERANCE
+            )
