@@ -120,7 +120,8 @@ def task_from(
     """
     if not 0 <= seed < 1 << 63:
         raise CaptureError(f"seed {seed} must lie in 0..2^63-1")
-    for what, count in (("steps", steps), ("batch_size", batch_size)):
+    counts: dict[str, Any] = {"steps": steps, "batch_size": batch_size}  # of people's own files
+    for what, count in counts.items():
         if not isinstance(count, int) or count < 1:
             raise CaptureError(f"{what} is {count!r}, expected a whole number of at least 1")
     if interval is not None and not 1 <= interval <= steps:
