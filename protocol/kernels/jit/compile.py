@@ -65,7 +65,7 @@ def _linked(ir: str, isa: str) -> Linked:
 
 def _text(region: Region, isa: str, name: str = NAME) -> Text:
     machine = machine_of(isa)
-    return write_function(region, machine.lanes, machine.attributes, name)
+    return write_function(region, machine.lanes, machine.attributes, name, machine.scales)
 
 
 def _code(ir: str, isa: str) -> bytes:

@@ -67,7 +67,9 @@ class _Layout:
     size: int = 0
 
 
-def write_function(region: Region, width: int, attributes: str, name: str = NAME) -> Text:
+def write_function(
+    region: Region, width: int, attributes: str, name: str = NAME, scales: bool = False
+) -> Text:
     """LLVM's text for a region.
 
     Args:
@@ -75,6 +77,7 @@ def write_function(region: Region, width: int, attributes: str, name: str = NAME
         width: lanes of a vector of words.
         attributes: of the function, in LLVM's text.
         name: of the function.
+        scales: whether the machine has `vscalefps`.
 
     Raises:
         Unsupported: the region has something that is left to the C++ engine.
@@ -87,12 +90,12 @@ def write_function(region: Region, width: int, attributes: str, name: str = NAME
     e = Emitter()
     begin, end = Val("%begin", "l"), Val("%end", "l")
     if len(groups) == 1:
-        frames = _Frames(e, region, layout, width, begin, region.units)
+        frames = _Frames(e, region, layout, width, begin, region.units, scales)
         write_group(frames.code(groups[0], begin), frames.span(groups[0], begin, end))
     else:
         with e.loop(begin, end, layout.tile) as loop:
             stop = e.limit(e.add(loop.index, constant("l", layout.tile)), end)
-            frames = _Frames(e, region, layout, width, loop.index, layout.tile)
+            frames = _Frames(e, region, layout, width, loop.index, layout.tile, scales)
             for stage in stages:
                 frames.stage(stage, loop.index, stop)
     assert len(e.scopes) == 1
@@ -219,7 +222,14 @@ class _Frames:
     """What each group needs to know: homes of its tensors, from unit ``start`` of a tile on."""
 
     def __init__(
-        self, e: Emitter, region: Region, layout: _Layout, width: int, start: Val, most: int
+        self,
+        e: Emitter,
+        region: Region,
+        layout: _Layout,
+        width: int,
+        start: Val,
+        most: int,
+        scales: bool,
     ) -> None:
         self.e = e
         self.region = region
@@ -227,6 +237,7 @@ class _Frames:
         self.width = width
         self.start = start
         self.most = most
+        self.scales = scales
 
     def stage(self, stage: _Stage, first: Val, stop: Val) -> None:
         """A stage for the units [first, stop)."""
@@ -258,7 +269,8 @@ class _Frames:
         targets = {piece.member: homes.targets(piece.member) for piece in group.pieces}
         inner = self.region.inner(group.pieces[0].member)
         most = inner * self.most
-        frame = Frame(sources, targets, self.width, inner, most if most < FEW else ANY)
+        fewest = most if most < FEW else ANY
+        frame = Frame(sources, targets, self.width, inner, fewest, self.scales)
         return GroupCode(self.e, group, frame)
 
 

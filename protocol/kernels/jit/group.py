@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from protocol.kernels.jit.errors import Unsupported
 from protocol.kernels.jit.nan import hidden_bits
+from protocol.kernels.jit.scaling import Scaling, scalings
 from protocol.kernels.jit.space import (
     Access,
     Coordinates,
@@ -38,6 +39,7 @@ class Piece:
         domain: extents of the joined dimensions of the domain.
         live: numbers of the instructions that the result needs.
         hidden: numbers of the `f2b` whose NaN nobody sees.
+        scalings: what is multiplied by which power of two, by number of the instruction.
     """
 
     member: int
@@ -48,6 +50,7 @@ class Piece:
     domain: tuple[int, ...]
     live: tuple[int, ...]
     hidden: frozenset[int]
+    scalings: dict[int, Scaling]
 
     @property
     def masked(self) -> bool:
@@ -192,6 +195,7 @@ def _piece(member: int, node: Node, dims: Sequence[int]) -> Piece:
         node.domain,
         tuple(live),
         hidden_bits(node, live),
+        scalings(node, live),
     )
 
 

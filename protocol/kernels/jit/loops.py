@@ -14,6 +14,7 @@ from protocol.kernels.jit.group import Group, Piece
 from protocol.kernels.jit.lanes import apply, as_float, as_word
 from protocol.kernels.jit.memory import Chunk, Home, Memory
 from protocol.kernels.jit.ranges import parts
+from protocol.kernels.jit.scaling import LANES, scale
 from protocol.kernels.jit.space import Linear, suffixes
 from protocol.program.isa import DType, Type
 
@@ -50,6 +51,7 @@ class Frame:
         width: lanes of a vector.
         unit: elements of a unit of the group.
         fewest: elements that a call computes, if they are surely few; else a large number.
+        scales: whether one instruction multiplies a vector by powers of two.
     """
 
     sources: dict[int, list[Home | None]]
@@ -57,6 +59,7 @@ class Frame:
     width: int
     unit: int
     fewest: int
+    scales: bool = False
 
 
 class GroupCode:
@@ -311,9 +314,11 @@ class GroupCode:
         for i in instructions:
             instruction = node.instructions[i]
             arguments = [table[a] for a in instruction.arguments]
-            table[node.first_instruction + i] = apply(
-                e, instruction.op, arguments, i in piece.hidden
-            )
+            value = apply(e, instruction.op, arguments, i in piece.hidden)
+            if self.frame.scales and i in piece.scalings and value.lanes == LANES:
+                scaling = piece.scalings[i]  # what it is made of is dropped by LLVM if unused
+                value = scale(e, table[scaling.p], table[scaling.n])
+            table[node.first_instruction + i] = value
             yield table
 
 

@@ -16,13 +16,17 @@ from protocol.kernels.jit.function import NAME
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What LLVM is told about an instruction set, and its lanes of 32-bit words."""
+    """What LLVM is told about an instruction set, and its lanes of 32-bit words.
+
+    ``scales`` tells whether it has `vscalefps`.
+    """
 
     triple: str
     cpu: str
     features: str
     lanes: int
     width_bits: int
+    scales: bool = False
 
     @property
     def attributes(self) -> str:
@@ -39,7 +43,7 @@ _AVX512: Final = f"{_AVX2},+avx512f,+avx512dq,+avx512bw,+avx512vl"
 
 MACHINES: Final = {
     # What cpu/isa.cpp looks for, and nothing else.
-    "avx512": Machine("x86_64-unknown-linux-gnu", "x86-64", _AVX512, 16, 512),
+    "avx512": Machine("x86_64-unknown-linux-gnu", "x86-64", _AVX512, 16, 512, scales=True),
     "avx2": Machine("x86_64-unknown-linux-gnu", "x86-64", _AVX2, 8, 256),
     "neon": Machine("aarch64-unknown-linux-gnu", "generic", "+neon", 4, 128),
 }

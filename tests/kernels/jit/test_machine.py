@@ -24,7 +24,8 @@ def text_of(function: object, isa: str) -> str:
     operands = [tensor(i, DType.F32, 64) for i in range(3)]
     machine = machine_of(isa)
     node = pointwise((64,), function, *operands)
-    return assembly(write_function(single(node), machine.lanes, machine.attributes).ir, isa)
+    text = write_function(single(node), machine.lanes, machine.attributes, scales=machine.scales)
+    return assembly(text.ir, isa)
 
 
 @pytest.mark.parametrize("isa", MACHINES)
@@ -43,7 +44,8 @@ def test_product_and_sum_are_fused_only_on_demand(isa: str) -> None:
 def test_text_has_no_fast_math_and_calls_no_library(isa: str) -> None:
     for region in (gelu_chain(100), softmax(20, 40)):
         machine = machine_of(isa)
-        ir = write_function(region, machine.lanes, machine.attributes).ir
+        text = write_function(region, machine.lanes, machine.attributes, scales=machine.scales)
+        ir = text.ir
         assert not re.search(r"\b(fast|nnan|ninf|nsz|arcp|contract|afn|reassoc)\b", ir)
         assert not re.search(r"^\s+(callq?|bl)\s", assembly(ir, isa), re.MULTILINE)
 
