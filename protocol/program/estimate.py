@@ -22,6 +22,7 @@ TENSOR_SECONDS: Final = 2e-6
 STATE_SECONDS: Final = 1e-4
 COMMITMENT_SHARE: Final = 0.01  # of the time of the steps between two checkpoints
 LEAST_INTERVAL: Final = 8
+LEAST_SEGMENTS: Final = 16  # of a run that has the steps: a challenger's bond grows with a segment
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,14 @@ def estimate_step(program: Program, data: Sequence[TensorSpec]) -> StepEstimate:
 def default_interval(program: Program, steps: int) -> int:
     """Steps per checkpoint, so that hashing states takes about `COMMITMENT_SHARE` of a run.
 
-    Fewer would be shorter segments: less to re-run in a dispute, and to lose by an interruption.
+    A short run is cut into `LEAST_SEGMENTS` all the same, down to `LEAST_INTERVAL`. Fewer steps are
+    shorter segments: less to re-run in a dispute, and to lose by an interruption.
     """
     step = step_work(program) / CORE_WORK + len(program.nodes) * NODE_SECONDS
     nbytes = sum(binding.nbytes for binding in program.bindings)
     commitment = nbytes / HASHED_BYTES + len(program.bindings) * TENSOR_SECONDS + STATE_SECONDS
-    return min(steps, max(LEAST_INTERVAL, math.ceil(commitment / (COMMITMENT_SHARE * step))))
+    cheap = math.ceil(commitment / (COMMITMENT_SHARE * step))
+    return min(steps, max(LEAST_INTERVAL, min(cheap, -(-steps // LEAST_SEGMENTS))))
 
 
 def _peak_of_outputs(program: Program) -> int:

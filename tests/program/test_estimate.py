@@ -97,6 +97,7 @@ def test_default_interval_grows_with_the_state_and_not_beyond_the_run() -> None:
     few = default_interval(program, 1 << 30)
     assert few < default_interval(replace(program, bindings=bindings), 1 << 30)
     assert default_interval(program, 5) == 5
+    assert default_interval(program, 1_600) == min(few, 100)
 
 
 def test_default_interval_of_a_long_step_is_the_least() -> None:
