@@ -154,6 +154,17 @@ def test_odd_shapes_agree_with_pytorch_when_clipped(
     assert worst_difference(captured, expected) < TOLERANCE
 
 
+@pytest.mark.parametrize("case", ["adafactor", "adafactor, all", "rmsprop", "adagrad", "adamw"])
+@pytest.mark.parametrize("size", [1e-4, 1e-9])
+def test_tiny_gradients_meet_the_epsilons_as_in_pytorch(
+    case: str, size: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = fed.gradients(8) * np.float32(size)
+    monkeypatch.setattr(fed, "gradients", lambda steps: rows[:steps])
+    captured = capture(MAKERS[case], 8)
+    assert worst_difference(captured, stock(MAKERS[case], 8)) < TOLERANCE
+
+
 @pytest.mark.parametrize("make", [Adafactor, AdamW])
 def test_gradients_that_are_one_number_everywhere_are_updated_and_clipped(make: type) -> None:
     class Sums(nn.Module):
