@@ -45,8 +45,6 @@ _ADVICE = {
     "aten.nonzero": "its output shape depends on data; use torch.where or a mask",
     "aten.masked_select": "its output shape depends on data; use torch.where or a mask",
     "aten._local_scalar_dense": "reading a value with .item() cannot be part of a program",
-    "aten.randn": "draw noise beforehand and pass it as data, or use dropout",
-    "aten.rand": "draw noise beforehand and pass it as data, or use dropout",
 }
 _GENERAL = "no lowering to folds exists; write it with supported operators (docs/CAPTURE.md)"
 

@@ -1,14 +1,22 @@
-"""Random draws: Philox words of (task seed, draw, step, element) instead of a hidden stream."""
+"""Random draws: Philox words of (task seed, draw, step, element) instead of a hidden stream.
+
+Uniform numbers are the word's upper 24 bits over 2^24; whole numbers its product with their range,
+the upper word of it; normal ones come from two uniform ones by Box and Muller's cosine.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.values import Lowered, View
-from protocol.program import philox
+from protocol.program import expansions, philox
+from protocol.program.body import Body, Value
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType
+
+_UNIT = 2.0**-24
 
 
 def draw_mask(ctx: Context, probability: float) -> View:
@@ -27,3 +35,98 @@ def _bernoulli(ctx: Context, _: Lowered, probability: float = 0.5, **__: Any) ->
     if ctx.dtype() is not DType.F32:
         return mask
     return ctx.lazy(lambda b, v: b.i2f(v[0]), mask, shape=mask.shape, dtype=DType.F32)
+
+
+@lowers(aten.rand.default, aten.rand_like.default)
+def _rand(ctx: Context, *_: Any, **__: Any) -> Lowered:
+    return _draw_uniform(ctx, 0.0, 1.0)
+
+
+@lowers(aten.uniform.default)
+def _uniform(ctx: Context, _: Lowered, low: float = 0.0, high: float = 1.0, **__: Any) -> Lowered:
+    return _draw_uniform(ctx, low, high)
+
+
+@lowers(aten.randn.default, aten.randn_like.default)
+def _randn(ctx: Context, *_: Any, **__: Any) -> Lowered:
+    return _draw_normal(ctx, 0.0, 1.0)
+
+
+@lowers(aten.normal_functional.default)
+def _normal(ctx: Context, _: Lowered, mean: float = 0.0, std: float = 1.0, **__: Any) -> Lowered:
+    return _draw_normal(ctx, mean, std)
+
+
+@lowers(aten.normal.float_float)
+def _normal_of(ctx: Context, mean: float, std: float, *_: Any, **__: Any) -> Lowered:
+    return _draw_normal(ctx, mean, std)
+
+
+@lowers(aten.randint.default, aten.randint_like.default)
+def _randint(ctx: Context, first: Any, *others: Any, **__: Any) -> Lowered:
+    """(high, shape) or (tensor, high)."""
+    return _draw_whole(ctx, 0, first if isinstance(first, int) else others[0])
+
+
+@lowers(aten.randint.low, aten.randint_like.low_dtype)
+def _randint_low(ctx: Context, *arguments: Any, **__: Any) -> Lowered:
+    """(low, high, shape) or (tensor, low, high)."""
+    low, high = [a for a in arguments if isinstance(a, int)][:2]
+    return _draw_whole(ctx, low, high)
+
+
+def _draw_uniform(ctx: Context, low: float, high: float) -> Lowered:
+    _need_float(ctx)
+
+    def emit(b: Body, word: Value) -> Value:
+        unit = b.mul(b.i2f(b.ishr(word, b.i32(8))), b.f32(_UNIT))
+        return unit if (low, high) == (0.0, 1.0) else b.fma(unit, b.f32(high - low), b.f32(low))
+
+    (word,) = _draw_words(ctx, 1)
+    return ctx.lazy(lambda b, v: emit(b, v[0]), word, shape=word.shape, dtype=DType.F32)
+
+
+def _draw_normal(ctx: Context, mean: float, std: float) -> Lowered:
+    """sqrt(-2 log u) cos(2 pi v), u in steps of 2^-24 from half of one, so never 0."""
+    _need_float(ctx)
+
+    def emit(b: Body, first: Value, second: Value) -> Value:
+        u, v = (b.i2f(b.ishr(word, b.i32(8))) for word in (first, second))
+        u = b.fma(u, b.f32(_UNIT), b.f32(_UNIT / 2))
+        radius = b.sqrt(b.mul(b.f32(-2.0), expansions.log(b, u)))
+        turned = expansions.cos(b, b.mul(v, b.f32(2.0 * math.pi * _UNIT)))
+        value = b.mul(radius, turned)
+        return value if (mean, std) == (0.0, 1.0) else b.fma(value, b.f32(std), b.f32(mean))
+
+    words = _draw_words(ctx, 2)
+    return ctx.lazy(lambda b, v: emit(b, *v), *words, shape=words[0].shape, dtype=DType.F32)
+
+
+def _draw_whole(ctx: Context, low: int, high: int) -> Lowered:
+    """Whole numbers from ``low`` to ``high`` - 1."""
+    if not (-(1 << 31) <= low < high <= 1 << 31 and high - low < 1 << 32):
+        ctx.refuse(f"the range {low}..{high} is empty or does not fit 32 bits")
+    (word,) = _draw_words(ctx, 1)
+
+    def emit(b: Body, drawn: Value) -> Value:
+        value = b.iadd(b.imulhi(drawn, b.i32(high - low)), b.i32(low))
+        return b.i2f(value) if ctx.dtype() is DType.F32 else value
+
+    return ctx.lazy(lambda b, v: emit(b, v[0]), word, shape=word.shape, dtype=ctx.dtype())
+
+
+def _draw_words(ctx: Context, count: int) -> list[View]:
+    """``count`` tensors of uniform 32-bit words of one draw, independent of each other."""
+    draw, seed = ctx.writer.next_draw(), ctx.writer.seed
+    tensors = []
+    for number in range(count):
+        b = FoldBuilder(DType.I32, ctx.shape())
+        counter = (b.flat_position(), ctx.writer.step.load(b, []), b.i32(seed >> 32), b.i32(0))
+        words = philox.philox_words(b, counter, (seed & 0xFFFFFFFF, draw))
+        tensors.append(ctx.finish(b, words[number], f"{ctx.operator}.word{number}"))
+    return tensors
+
+
+def _need_float(ctx: Context) -> None:
+    if ctx.dtype() is not DType.F32:
+        ctx.refuse(f"{ctx.torch_dtype()} cannot hold it; ask for torch.float32")
