@@ -8,6 +8,7 @@ before use.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -16,9 +17,12 @@ import numpy as np
 
 from protocol.chain.market import Terms
 from protocol.program.canonical import decode_program
+from protocol.program.estimate import estimate_step
+from protocol.program.isa import MAX_NODE_BYTES
 from protocol.program.manifest import MAX_MANIFEST_BYTES, Manifest
 from protocol.program.node import TensorSpec
 from protocol.storage import ContentMissing, ContentWrong, Store
+from protocol.storage.objects import MAX_LEAVES_BYTES
 from protocol.training.task import MANIFEST, Task
 from protocol.training.tensors import Tensor
 
@@ -75,7 +79,8 @@ def fetch_task(
         terms: as posted.
         keep: a folder for an own copy, which is used from then on: a requester that takes its
             files away again must not be able to stop whoever relied on them.
-        most_bytes: refuse a task with more bytes of state and data than this.
+        most_bytes: refuse a task with more bytes of state and data than this, or than half of this
+            machine's memory.
 
     Raises:
         TaskUnreachable: a file is missing or is not what its name says.
@@ -88,14 +93,18 @@ def fetch_task(
         manifest = Manifest.from_bytes(store.get(terms.manifest_root, MAX_MANIFEST_BYTES))
         _compare(terms, manifest)
         size = sum(spec.nbytes for spec in (*manifest.state, *manifest.data))
+        most_bytes = min(most_bytes, machine_memory() // 2)
         if size > most_bytes:
             raise TaskRefused(f"state and data have {size} bytes, at most {most_bytes} are fetched")
-        leaves = store.get_leaves(manifest.program_root)
+        count = manifest.nodes + len(manifest.state)
+        most = min(4 + count * (4 + MAX_NODE_BYTES), MAX_LEAVES_BYTES)
+        leaves = store.get_leaves(manifest.program_root, most, count=count)
         program = decode_program(leaves, manifest.nodes)
         state = fetch_tensors(store, manifest.initial_state_root, manifest.state)
         data = fetch_tensors(store, manifest.data_root, manifest.data) if manifest.data else []
         task = Task(manifest, program, tuple(state), tuple(data))
         task.check()
+        _require_memory(task)
     except TaskRefused:
         raise
     except (ContentMissing, ContentWrong) as error:
@@ -105,6 +114,21 @@ def fetch_task(
     if keep is not None:
         task.save(keep)
     return task
+
+
+def _require_memory(task: Task) -> None:
+    """TaskRefused if a step needs more memory than this machine has: it would end the process."""
+    needed = estimate_step(task.program, task.manifest.data).peak_bytes
+    if needed > machine_memory():
+        raise TaskRefused(
+            f"a step takes {needed} bytes of memory at its peak, this machine has "
+            f"{machine_memory()}; leave the task to a larger one"
+        )
+
+
+def machine_memory() -> int:
+    """Bytes of memory of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _load_kept(folder: Path, terms: Terms) -> Task | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,17 @@ from protocol.merkle import root_of_leaves
 from protocol.program.canonical import encode_program
 from protocol.program.isa import Op, Type
 from protocol.program.manifest import Manifest
-from protocol.program.node import Axis, Constant, Instruction, Load, Node, Program, TensorSpec, Term
+from protocol.program.node import (
+    Axis,
+    Constant,
+    Instruction,
+    Load,
+    Node,
+    OperandKind,
+    Program,
+    TensorSpec,
+    Term,
+)
 from protocol.storage import ContentStore
 from protocol.training import Task
 from protocol.training.task import data_root
@@ -121,6 +132,35 @@ def _not_json(store: ContentStore, task: Task, offer: Offer) -> Terms:
     return replace(_good(store, task, offer), manifest_root=store.put(b"import os"))
 
 
+def _raw_manifest(text: bytes) -> Callable[[ContentStore, Task, Offer], Terms]:
+    return lambda store, task, offer: replace(
+        _good(store, task, offer), manifest_root=store.put(text)
+    )
+
+
+def _leaves(change: Callable[[list[bytes]], list[bytes]]) -> Callable[..., Terms]:
+    """A program of other leaves, under the root that is theirs."""
+
+    def build(store: ContentStore, task: Task, offer: Offer) -> Terms:
+        root = store.put_leaves(change(encode_program(task.program)))
+        return _manifest(program_root=root)(store, task, offer)
+
+    return build
+
+
+def _needs_later(task: Task) -> Task:
+    """The first node reads the last one: a cycle."""
+    nodes = list(task.program.nodes)
+    later = replace(nodes[0].operands[0], kind=OperandKind.NODE, index=len(nodes) - 1)
+    nodes[0] = replace(nodes[0], operands=(later, *nodes[0].operands[1:]))
+    return rebuilt(task, program=Program(tuple(nodes), task.program.bindings))
+
+
+def _huge_node(task: Task) -> Task:
+    """An output of 2^31 - 1 elements from those of a small tensor."""
+    return with_node(task, 0, replace(task.program.nodes[0], shape=((1 << 31) - 1,)))
+
+
 def _files_gone(store: ContentStore, task: Task, offer: Offer) -> Terms:
     other = rebuilt(task, state=(task.state[0] + 1, *task.state[1:]))
     store.put(other.manifest.to_bytes())
@@ -159,6 +199,26 @@ BAD: dict[str, Bad] = {
     "another state count": Bad(_stated(state_count=6), "state count is 6 on chain and 5"),
     "another data count": Bad(_stated(data_count=2), "data count is 2 on chain and 3"),
     "manifest that is no manifest": Bad(_not_json, "not JSON"),
+    "manifest of brackets": Bad(_raw_manifest(b"[" * 1_000_000), "nested deeper than 64"),
+    "manifest of quotes without end": Bad(
+        _raw_manifest(b"[" * 60 + b"[],{}" * 60 + b'"' + b'\\"' * 1_000_000), "not JSON"
+    ),
+    "manifest in UTF-16": Bad(
+        _raw_manifest(("[" * 100_000 + "]" * 100_000).encode("utf-16")), "zero byte"
+    ),
+    "manifest that is a gzip bomb": Bad(_raw_manifest(gzip.compress(bytes(1 << 24))), "not JSON"),
+    "manifest that is a pickle": Bad(_raw_manifest(b"cposix\nsystem\n(S'id'\ntR."), "not JSON"),
+    "program of leaves without bytes": Bad(
+        _leaves(lambda leaves: [b""] * len(leaves)), "bytes end at 0"
+    ),
+    "program of far too many leaves": Bad(
+        _leaves(lambda _leaves: [b""] * 100_000), "not to be had", returns=True
+    ),
+    "program of a leaf that is too long": Bad(
+        _leaves(lambda leaves: [bytes(5000), *leaves[1:]]), "cap is 4096"
+    ),
+    "program that needs its own result": Bad(_changed(_needs_later), "topological order"),
+    "output of huge shape": Bad(_changed(_huge_node), r"rule: "),
     "manifest that nobody has": Bad(_stated(manifest_root=ROOT), "not to be had", returns=True),
     "files that nobody has": Bad(_files_gone, "not to be had", returns=True),
     "data larger than anybody fetches": Bad(_oversized, "state and data have"),

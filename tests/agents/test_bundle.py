@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from protocol.agents import bundle
 from protocol.agents.bundle import TaskRefused, TaskUnreachable, fetch_task, publish_task
 from protocol.agents.requester import terms_of
 from protocol.cli.demo.world import OFFER
+from protocol.program.estimate import estimate_step
 from protocol.storage import ContentStore, ContentWrong
 from protocol.training import Task
 from tests.agents.bad_tasks import BAD
@@ -94,6 +96,22 @@ def test_task_above_the_own_limit_is_refused_before_its_tensors_are_read(
         fetch_task(store, terms, most_bytes=size)
     with pytest.raises(TaskRefused, match=f"{size} bytes, at most {size - 1}"):
         fetch_task(store, terms, most_bytes=size - 1)
+
+
+def test_task_above_the_memory_of_the_machine_is_refused(
+    store: ContentStore, task: Task, monkeypatch
+) -> None:
+    publish_task(store, task)
+    terms = terms_of(task, OFFER)
+    peak = estimate_step(task.program, task.manifest.data).peak_bytes
+    memory = iter([1 << 40, peak - 1, peak - 1])  # room for the files, none for a step
+    monkeypatch.setattr(bundle, "machine_memory", lambda: next(memory))
+    with pytest.raises(TaskRefused, match=f"takes {peak} bytes .* this machine has {peak - 1}"):
+        fetch_task(store, terms, most_bytes=1 << 30)
+    size = sum(spec.nbytes for spec in (*task.manifest.state, *task.manifest.data))
+    monkeypatch.setattr(bundle, "machine_memory", lambda: 2 * size - 2)
+    with pytest.raises(TaskRefused, match=f"{size} bytes, at most {size - 1}"):
+        fetch_task(store, terms)
 
 
 def test_task_with_an_own_copy_needs_the_store_no_more(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import pickle
@@ -64,12 +63,12 @@ def say(read: int) -> str:
 CRIMES: dict[str, Callable[[Path], object]] = {
     "exec": lambda _folder: exec(NOTHING),
     "compile": lambda _folder: compile("1", "", "eval"),
-    "import": lambda _folder: importlib.import_module("this"),
+    "import": lambda _folder: __import__("this"),
     "pickle.find_class": lambda _folder: pickle.loads(b"cposix\nsystem\n."),
     "subprocess.Popen": lambda _folder: subprocess.run(["true"], check=False),
     "os.system": lambda _folder: os.system("true"),
     "socket.__new__": lambda _folder: socket.socket(),
-    "open": lambda _folder: Path("made").open("w"),
+    "open": lambda _folder: Path("made").open("w"),  # noqa: SIM115
 }
 NOTHING = compile("1", "", "eval")
 
