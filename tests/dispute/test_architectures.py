@@ -19,6 +19,7 @@ from protocol.dispute.state import DisputeState
 from protocol.kernels import Executor
 from protocol.kernels.executor import Compiled
 from protocol.program.cost import TreeSizes, judgement_gas
+from protocol.program.isa import DType
 from protocol.training import StepRunner, Task
 from protocol.training.replay import Replay
 from tests.adversaries.wrong_kernel import Lie, WrongKernel, WrongReplay
@@ -77,11 +78,14 @@ class Case:
         return None
 
     def _telling_element(self, node: int, rng: random.Random) -> int:
-        """One that is not zero, if there is one: next to zero there are only subnormal numbers."""
+        """One that is not zero, if there is one: next to zero there are only subnormal numbers.
+
+        Of bytes any: they are true or false, and nothing reads how true.
+        """
         dtype = self.task.program.nodes[node].dtype
         stored = self.honest.node_output(STEP, node)
         words = np.frombuffer(stored, np.uint8).reshape(-1, dtype.width)
-        telling = np.flatnonzero(words.any(1))
+        telling = np.flatnonzero(words.any(1) if dtype is not DType.U8 else words[:, 0] == 0)
         return int(rng.choice(telling)) if telling.size else rng.randrange(len(words))
 
 
