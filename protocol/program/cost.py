@@ -80,36 +80,62 @@ def depth(size: int) -> int:
     return (size - 1).bit_length()
 
 
-def arithmetic_gas(node: Node) -> int:
+@dataclass(frozen=True)
+class Opening:
+    """What every judgement of one node takes for its descriptor: found once, it encodes the node.
+
+    Attributes:
+        tokens: of calldata.
+        gas: of execution.
+    """
+
+    tokens: int
+    gas: int
+
+    @staticmethod
+    def of(node: Node) -> Opening:
+        """That of ``node``."""
+        encoded = encode_node(node)
+        gas = FIXED_GAS + decode_gas(node) + DESCRIPTOR_BYTE_GAS * len(encoded)
+        return Opening(HEAD_TOKENS + tokens_of(encoded), gas)
+
+
+def arithmetic_gas(node: Node, opening: Opening | None = None) -> int:
     """Most gas that a judgement of one term's arithmetic can take, whole transaction."""
+    opening = opening or Opening.of(node)
     path, leaves = depth(node.terms), min(2, node.terms)
-    tokens = _opening_tokens(node) + leaves * _proven_tokens(node, path)
-    execution = _opening_gas(node) + leaves * (path * PROOF_NODE_GAS + _words_gas(node))
+    tokens = opening.tokens + leaves * _proven_tokens(node, path)
+    execution = opening.gas + leaves * (path * PROOF_NODE_GAS + _words_gas(node))
     execution += sum(instruction_gas(instruction.op) for instruction in node.instructions)
     execution += sum(address_gas(load) for load in node.loads if load.skip)
     return _transaction_gas(tokens, execution)
 
 
-def load_gas(node: Node, sizes: TreeSizes) -> int:
+def load_gas(node: Node, sizes: TreeSizes, opening: Opening | None = None) -> int:
     """Most gas that a judgement of one loaded word can take, whole transaction; 0 without loads."""
-    return max((judgement_of_load(node, load, sizes) for load in node.loads), default=0)
+    opening = opening or Opening.of(node)
+    return max((judgement_of_load(node, load, sizes, opening) for load in node.loads), default=0)
 
 
-def judgement_of_load(node: Node, load: Load, sizes: TreeSizes) -> int:
+def judgement_of_load(
+    node: Node, load: Load, sizes: TreeSizes, opening: Opening | None = None
+) -> int:
     """Most gas that a judgement of this load can take, whole transaction."""
+    opening = opening or Opening.of(node)
     operand = node.operands[load.operand]
     chunks = -(-numel(operand.shape) * operand.dtype.width // CHUNK_BYTES)
     roots = (sizes.nodes, sizes.state, sizes.data)[operand.kind]
     path = depth(node.terms) + depth(chunks) + depth(roots)
-    tokens = _opening_tokens(node) + _proven_tokens(node, path) + 4 * CHUNK_BYTES
-    execution = _opening_gas(node) + OPENED_CHUNK_GAS + path * PROOF_NODE_GAS
+    tokens = opening.tokens + _proven_tokens(node, path) + 4 * CHUNK_BYTES
+    execution = opening.gas + OPENED_CHUNK_GAS + path * PROOF_NODE_GAS
     execution += _words_gas(node) + address_gas(load)
     return _transaction_gas(tokens, execution)
 
 
 def judgement_gas(node: Node, sizes: TreeSizes) -> int:
     """Most gas that any judgement of this node can take."""
-    return max(arithmetic_gas(node), load_gas(node, sizes))
+    opening = Opening.of(node)
+    return max(arithmetic_gas(node, opening), load_gas(node, sizes, opening))
 
 
 def node_work(node: Node) -> int:
@@ -194,14 +220,6 @@ def decode_gas(node: Node) -> int:
 def tokens_of(data: bytes) -> int:
     """Calldata tokens of known bytes (EIP-7623)."""
     return 4 * len(data) - 3 * data.count(0)
-
-
-def _opening_gas(node: Node) -> int:
-    return FIXED_GAS + decode_gas(node) + DESCRIPTOR_BYTE_GAS * len(encode_node(node))
-
-
-def _opening_tokens(node: Node) -> int:
-    return HEAD_TOKENS + tokens_of(encode_node(node))
 
 
 def _words_gas(node: Node) -> int:
