@@ -78,15 +78,22 @@ class Case:
         return None
 
     def _telling_element(self, node: int, rng: random.Random) -> int:
-        """One that is not zero, if there is one: next to zero there are only subnormal numbers.
+        """One that a unit makes another number of, if there is one.
 
-        Of bytes any: they are true or false, and nothing reads how true.
+        Next to zero there are only subnormal numbers, next to infinity none; bytes are true or
+        false, and nothing reads how true.
         """
         dtype = self.task.program.nodes[node].dtype
         stored = self.honest.node_output(STEP, node)
-        words = np.frombuffer(stored, np.uint8).reshape(-1, dtype.width)
-        telling = np.flatnonzero(words.any(1) if dtype is not DType.U8 else words[:, 0] == 0)
-        return int(rng.choice(telling)) if telling.size else rng.randrange(len(words))
+        if dtype is DType.U8:
+            telling = np.frombuffer(stored, np.uint8) == 0
+        elif dtype is DType.F32:
+            values = np.frombuffer(stored, np.float32)
+            telling = np.isfinite(values) & (values != 0)
+        else:
+            telling = np.frombuffer(stored, np.int32) != 0
+        found = np.flatnonzero(telling)
+        return int(rng.choice(found)) if found.size else rng.randrange(telling.size)
 
 
 def executor() -> Executor:
