@@ -45,7 +45,9 @@ def round_words(seed: int, draw: int, epoch: int) -> list[int]:
     return [philox((r, epoch, seed >> 32 & WORD_MASK, 0), key)[0] for r in range(ROUNDS)]
 
 
-def permuted(positions: NDArray[np.int64], examples: int, words: list[int]) -> NDArray[np.int64]:
+def permuted(
+    positions: NDArray[np.int64], examples: int | NDArray[np.int64], words: list[int]
+) -> NDArray[np.int64]:
     """Where the permutation of ``examples`` by the rounds of ``words`` takes each position."""
     x = np.asarray(positions, np.int64)
     for word in words:

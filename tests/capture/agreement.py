@@ -23,7 +23,9 @@ def roots(task: Task, executor: Executor) -> list[list[bytes]]:
     """Roots of every state (by whole steps) and of every node output (node by node)."""
     replay = Replay(task, executor=executor)
     states = [replay.state_leaves(step) for step in range(task.manifest.steps + 1)]
-    traces = [Replay(task, executor=executor).trace_leaves(s) for s in range(task.manifest.steps)]
+    traced = Replay(task, executor=executor)  # goes from trace to trace
+    traces = [traced.trace_leaves(step) for step in range(task.manifest.steps)]
+    assert traced.state_leaves(task.manifest.steps) == states[-1]
     return [replay.log_leaves(), *states, *traces]
 
 
