@@ -8,7 +8,7 @@ wrong about the same element loses.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -146,7 +146,7 @@ def test_wrong_bit_of_an_architectures_fold_is_judged(name: str, kind: str) -> N
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_wrong_bits_of_every_kind_of_fold_are_judged(
-    name: str, record_property: pytest.RecordProperty
+    name: str, record_property: Callable[[str, object], None]
 ) -> None:
     case = case_of(name)
     lies = {kind: case.lie_about(kind) for kind in case.kinds()}
