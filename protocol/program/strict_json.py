@@ -27,7 +27,7 @@ def read_json(data: bytes | str, max_depth: int = MAX_DEPTH) -> Any:
     raw = data.encode() if isinstance(data, str) else data
     require_shallow(raw, max_depth)
     try:
-        return json.loads(raw)
+        return json.loads(raw.decode())  # of bytes, the library would guess the encoding
     except RecursionError as error:
         raise ValueError(f"nested too deep: {error}") from error
 

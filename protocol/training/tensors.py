@@ -28,6 +28,7 @@ _SIGNLESS: Final = 0x7FFFFFFF
 _INFINITY: Final = 0x7F800000
 _HEADER_BYTES: Final = 1 << 20  # of a file's header, whatever it holds
 _HEADER_BYTES_EACH: Final = 512  # and in addition for each tensor: name, dtype, shape, place
+_SHOWN: Final = 300  # characters of what a file says, in a message
 _PIECE: Final = 1 << 20  # elements looked at together, to bound memory
 
 
@@ -79,7 +80,7 @@ def read_tensors(path: Path, prefix: str, specs: Sequence[TensorSpec]) -> list[T
     """
     names = [f"{prefix}.{index}" for index in range(len(specs))]
     try:
-        _check_header_size(path, len(specs))
+        _check_sizes(path, specs)
         with safe_open(path, framework="numpy") as file:
             if sorted(file.keys()) != sorted(names):
                 raise TensorError(
@@ -92,12 +93,13 @@ def read_tensors(path: Path, prefix: str, specs: Sequence[TensorSpec]) -> list[T
                 expected = (_FILE_DTYPES[spec.dtype], spec.shape)
                 if got != expected:
                     raise TensorError(
-                        f"{path.name}: {name} ({spec.name}) has dtype and shape {got}, "
+                        f"{path.name}: {name} ({spec.name}) has dtype and shape "
+                        f"{str(got)[:_SHOWN]}, "
                         f"the manifest says {expected}"
                     )
             tensors = [np.ascontiguousarray(file.get_tensor(name)) for name in names]
     except (SafetensorError, OSError) as error:
-        raise TensorError(f"cannot read {path}: {error}") from error
+        raise TensorError(f"cannot read {path}: {str(error)[:_SHOWN]}") from error
     for index, spec in enumerate(specs):
         tensors[index] = tensors[index].reshape(spec.shape)
         check_tensor(tensors[index], spec)
@@ -105,20 +107,25 @@ def read_tensors(path: Path, prefix: str, specs: Sequence[TensorSpec]) -> list[T
     return tensors
 
 
-def _check_header_size(path: Path, tensors: int) -> None:
-    """TensorError if the header is larger than so many tensors need, or the file is no plain one.
+def _check_sizes(path: Path, specs: Sequence[TensorSpec]) -> None:
+    """TensorError if the file or its header is larger than these tensors need. OSError.
 
     The library would read up to 100 MB of names, and keep ten times as much of them in memory.
     """
     _require_file(path)
-    most = _HEADER_BYTES + _HEADER_BYTES_EACH * tensors
+    most = _HEADER_BYTES + _HEADER_BYTES_EACH * len(specs)
     with path.open("rb") as file:
         header = int.from_bytes(file.read(8), "little")
     if header > most:
         raise TensorError(
             f"cannot read {path}: its header has {header} bytes, more than the {most} that "
-            f"{tensors} tensors "
-            "can need: write the file again without what it says beside them"
+            f"{len(specs)} tensors can need: write the file again without what it says beside them"
+        )
+    size, needed = path.stat().st_size, 8 + header + sum(spec.nbytes for spec in specs)
+    if size > needed:
+        raise TensorError(
+            f"cannot read {path}: it has {size} bytes, its header and the tensors of the manifest "
+            f"have {needed}: fetch it again"
         )
 
 
