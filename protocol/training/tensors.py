@@ -108,7 +108,7 @@ def read_tensors(path: Path, prefix: str, specs: Sequence[TensorSpec]) -> list[T
 
 
 def _check_sizes(path: Path, specs: Sequence[TensorSpec]) -> None:
-    """TensorError if the file or its header is larger than these tensors need. OSError.
+    """TensorError if the file or its header is far larger than these tensors need. OSError.
 
     The library would read up to 100 MB of names, and keep ten times as much of them in memory.
     """
@@ -122,7 +122,7 @@ def _check_sizes(path: Path, specs: Sequence[TensorSpec]) -> None:
             f"{len(specs)} tensors can need: write the file again without what it says beside them"
         )
     size, needed = path.stat().st_size, 8 + header + sum(spec.nbytes for spec in specs)
-    if size > needed:
+    if size > 2 * needed + _HEADER_BYTES:  # a little too large is told with what differs
         raise TensorError(
             f"cannot read {path}: it has {size} bytes, its header and the tensors of the manifest "
             f"have {needed}: fetch it again"
