@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def test_watch_catches_what_it_looks_for(event: str, tmp_path: Path, monkeypatch
     [
         (lambda _folder: bytearray(1 << 31), "CRASH MemoryError"),
         (lambda _folder: 1 // 0, "CRASH ZeroDivisionError"),
-        (lambda _folder: os.abort(), "DIED of signal 6"),
+        (lambda _folder: os.kill(os.getpid(), signal.SIGKILL), "DIED of signal 9"),
     ],
 )
 def test_watch_tells_of_other_ends(conduct, outcome: str, tmp_path: Path, monkeypatch) -> None:
