@@ -205,8 +205,8 @@ def _kthvalue(ctx: Context, x: Lowered, k: int, dim: int = -1, keepdim: bool = F
 @lowers(aten.median.dim)
 def _median_of_rows(ctx: Context, x: Lowered, dim: int, keepdim: bool = False) -> Any:
     """The lower one of two; the first NaN if there is one."""
-    view = _line(ctx.view(x))
-    return _at_rank(ctx, view, (view.shape[dim % len(view.shape)] - 1) // 2, dim, keepdim, True)
+    length = x.shape[dim] if x.shape else 1
+    return _at_rank(ctx, x, (length - 1) // 2, dim, keepdim, True)
 
 
 @lowers(aten.median.default)
