@@ -22,8 +22,11 @@ def node(started_node: NodeControl) -> Iterator[NodeControl]:
     started_node.base_fee(GWEI)  # what a test before has set may outlive the revert
     started_node.mine()
     yield started_node
-    started_node.automine(True)
+    # What a test left in the pool must not be mined a moment after the revert.
+    started_node.automine(False)
+    started_node.empty_pool()
     started_node.revert(mark)
+    started_node.automine(True)
 
 
 @pytest.fixture

@@ -75,6 +75,11 @@ class NodeControl:
         """Take a transaction out of the pool."""
         self.ask(f"{self.kind}_dropTransaction", f"0x{tx_hash.hex()}")
 
+    def empty_pool(self) -> None:
+        """Take everything out of the pool; Hardhat's is emptied by a revert."""
+        if self.kind == "anvil":
+            self.ask("anvil_dropAllTransactions")
+
     def base_fee(self, wei: int) -> None:
         """Of the next block."""
         self.ask(f"{self.kind}_setNextBlockBaseFeePerGas", hex(wei))
