@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,11 +19,11 @@ from protocol.agents.appraisal import PAGE, Need, Rate, dispute_needs
 from protocol.agents.journal import Journal
 from protocol.chain.market import Terms
 from protocol.kernels.devices import AnyExecutor
-from protocol.training.checkpoints import CheckpointError, Checkpoints
+from protocol.training.checkpoints import Checkpoints
 from protocol.training.hooks import Hooks
+from protocol.training.recorder import Until
 from protocol.training.replay import Replay
 from protocol.training.task import Task
-from protocol.training.tensors import Tensor
 from protocol.training.trainer import Progress
 
 STRETCH: Final = struct.Struct(">Qd")  # steps, seconds of all of them
@@ -156,7 +156,7 @@ class Pace:
     def _run_again(self, segment: int, pause: Callable[[], bool]) -> bool:
         """Time the segment; whether it was done before the pause."""
         if self._rerun is None or self._rerun.segment != segment:
-            start = _Start(self._checkpoints, segment - 1)
+            start = Until(self._checkpoints, segment - 1)
             replay = Replay(self._task, start, self._executor, self._hooks)
             self._rerun = _Rerun(segment, replay, list(self._task.segment_steps(segment)))
         rerun = self._rerun
@@ -179,21 +179,3 @@ class _Rerun:
     replay: Replay
     steps: list[int]
     seconds: float = 0.0
-
-
-class _Start:
-    """A run's checkpoints up to one: all that comes later is computed."""
-
-    def __init__(self, checkpoints: Checkpoints, last: int) -> None:
-        self._checkpoints = checkpoints
-        self._last = last
-
-    def roots(self) -> list[bytes]:
-        """State roots up to there."""
-        return self._checkpoints.roots()[: self._last + 1]
-
-    def state(self, index: int) -> Sequence[Tensor]:
-        """The state of a log entry up to there. CheckpointError."""
-        if index > self._last:
-            raise CheckpointError(f"checkpoint {index} is not used, only those up to {self._last}")
-        return self._checkpoints.state(index)
