@@ -37,8 +37,7 @@ def compile_or_none(region: Region, isa: str) -> CompiledRegion | None:
         code = compile_region(region, isa)
     except Unsupported:
         return None
-    is_flat = all(not node.domain and node.numel == region.units for node in region.nodes)
-    granule = FLAT_GRANULE if is_flat else ROW_GRANULE if region.units >= MANY_ROWS else 1
+    granule = FLAT_GRANULE if region.is_flat else ROW_GRANULE if region.units >= MANY_ROWS else 1
     per_unit = max(1, region_work(region) // region.units)
     grain = max(1, WORTH_A_THREAD // per_unit)
     work = _cpu.Work(code.address, region.units, grain, granule, code.scratch_bytes)

@@ -45,6 +45,11 @@ class Region:
     units: int
     buffers: int
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether every node is pointwise and a unit is an element."""
+        return all(not node.domain and node.numel == self.units for node in self.nodes)
+
     def inner(self, member: int) -> int:
         """Elements of a unit of node ``member``."""
         return self.nodes[member].numel // self.units

@@ -31,10 +31,7 @@ class Stage:
     @property
     def is_flat(self) -> bool:
         """Whether it is a region of pointwise nodes whose units are elements."""
-        region = self.region
-        return region is not None and all(
-            not node.domain and node.numel == region.units for node in region.nodes
-        )
+        return self.region is not None and self.region.is_flat
 
 
 def stored_outputs(program: Program, group_of: Sequence[int]) -> set[int]:

@@ -83,7 +83,7 @@ def write_function(
         Unsupported: the region has something that is left to the C++ engine.
     """
     groups = make_groups(region)
-    if len(groups) > 1 and all(not n.domain and n.numel == region.units for n in region.nodes):
+    if len(groups) > 1 and region.is_flat:
         raise Unsupported("a flat region whose nodes cannot share one loop")
     stages = _stages(region, groups)
     layout = _layout(region, stages)
