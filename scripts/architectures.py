@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from protocol.capture.task import Captured, task_from
+from protocol.capture.captured import Captured
+from protocol.capture.task import task_from
 from protocol.capture.trace import trace_joint
 from protocol.program.cost import TreeSizes, judgement_gas
 from protocol.program.validate import validate_program

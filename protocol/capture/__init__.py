@@ -1,22 +1,30 @@
 """Capture: PyTorch module, loss and optimiser to a program of folds.
 
-`task_from` is the way in. It is loaded when it is first asked for: torch takes seconds to import,
-and not everybody who imports something of this package needs it.
+`task_from` and `inference_from` are the ways in. They are loaded when first asked for: torch takes
+seconds to import, and not everybody who imports something of this package needs it.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from protocol.capture.task import Captured, load_into, task_from
+    from protocol.capture.captured import Captured, load_into
+    from protocol.capture.inference import inference_from
+    from protocol.capture.task import task_from
 
-__all__ = ["Captured", "load_into", "task_from"]
+__all__ = ["Captured", "inference_from", "load_into", "task_from"]
+
+_HOMES = {
+    "Captured": "captured",
+    "inference_from": "inference",
+    "load_into": "captured",
+    "task_from": "task",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from protocol.capture import task
-
-    return getattr(task, name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

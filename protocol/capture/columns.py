@@ -17,9 +17,9 @@ import torch
 from protocol.capture.batches import as_stored
 from protocol.capture.errors import CaptureError, Origin
 from protocol.capture.feeds import examples_of
+from protocol.capture.gathers import Gather
 from protocol.capture.values import STORED, View
-from protocol.capture.writer import Writer
-from protocol.program.builder import Affine, FoldBuilder
+from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType
 
 U8_SCALE = 1.0 / 255.0  # what a u8 input is multiplied by, as torchvision's ToTensor divides
@@ -74,29 +74,6 @@ def next_tokens(stream: Any, length: int, stride: int | None = None) -> tuple[Wi
     """(inputs, targets) of a language model: windows of the stream, and the same one token on."""
     reach = length + 1
     return Windows(stream, length, stride, 0, reach), Windows(stream, length, stride, 1, reach)
-
-
-@dataclass(frozen=True)
-class Gather:
-    """Where a step's batch comes from: the order's row of this step names the examples.
-
-    ``order`` is i32 [steps, batch], or [batch] if the program computes it for each step.
-    """
-
-    writer: Writer
-    order: View
-
-    @property
-    def batch_size(self) -> int:
-        """Examples of a step."""
-        return self.order.shape[-1]
-
-    def example(self, b: FoldBuilder) -> Affine:
-        """The number of the example at output coordinate 0."""
-        at = [b.out(0)]
-        if len(self.order.shape) == 2:
-            at.insert(0, b.word_of(self.writer.step.load(b, [])))
-        return b.word_of(self.order.load(b, at))
 
 
 class Column(ABC):

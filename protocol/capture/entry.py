@@ -26,7 +26,7 @@ from protocol.program.manifest import ManifestError
 from protocol.program.validate import InvalidProgram
 
 if TYPE_CHECKING:
-    from protocol.capture.task import Captured
+    from protocol.capture.captured import Captured
 
 DEFAULT_FUNCTION: Final = "make_task"
 SEED: Final = 0
@@ -107,7 +107,8 @@ def capture_entry(entry: Entry) -> Captured:
 
 
 def _captured(value: object, entry: Entry) -> Captured:
-    from protocol.capture.task import Captured, task_from
+    from protocol.capture.captured import Captured
+    from protocol.capture.task import task_from
 
     if isinstance(value, Captured):
         return value

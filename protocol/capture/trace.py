@@ -1,6 +1,6 @@
-"""From a module and a loss to the joint graph of forward and backward in core ATen.
+"""From a module to a graph in core ATen: of forward and backward jointly, or of forward alone.
 
-Two passes of ``make_fx``: the first runs the module and ``torch.autograd.grad`` on fake tensors,
+Two passes of ``make_fx``: the first runs the module (and ``torch.autograd.grad``) on fake tensors,
 the second removes mutation and decomposes. Each operator is stamped with its ``Origin`` on the way:
 forward operators by the module that runs, backward ones by the sequence number that ties an
 autograd node to the operator that created it.
@@ -12,7 +12,7 @@ import contextlib
 import re
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,21 @@ class JointGraph:
     frozen: list[str]
     buffers: list[str]
     with_gradient: list[str]
+
+
+@dataclass(frozen=True)
+class ForwardGraph:
+    """What one step computes, and its new buffers, as a graph of core ATen operators.
+
+    Inputs in order: parameters, buffers, the batch. Outputs in order: ``outputs``, then the
+    buffers; ``changed`` are those that the step writes.
+    """
+
+    module: GraphModule
+    parameters: list[str]
+    buffers: list[str]
+    changed: list[str]
+    outputs: list[str]
 
 
 def trace_joint(model: torch.nn.Module, loss: Loss | None, inputs: Any, targets: Any) -> JointGraph:
@@ -99,6 +114,57 @@ def trace_joint(model: torch.nn.Module, loss: Loss | None, inputs: Any, targets:
         [b.detach().cpu().contiguous() for b in buffers.values()],
         list(batch.values()),
     )
+    module = _core_graph(step, arguments, recorder)
+    return JointGraph(module, list(trainable), list(frozen), list(buffers), used)
+
+
+def trace_forward(
+    model: torch.nn.Module,
+    compute: Callable[[Callable[..., Any], dict[str, torch.Tensor]], dict[str, torch.Tensor]],
+    batch: dict[str, torch.Tensor],
+) -> ForwardGraph:
+    """Trace ``compute(forward, batch)`` on a batch like this one (values are not read).
+
+    ``forward`` is the model's; what ``compute`` returns are the outputs by name. The mode of the
+    model is kept, and settings of the process have no influence, as in `trace_joint`.
+    """
+    parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
+    recorder = _Recorder(model)
+    names: list[str] = []
+
+    def step(
+        own: list[torch.Tensor], kept: list[torch.Tensor], fed: list[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        state = dict(zip(buffers, kept, strict=True))
+        weights = dict(zip(parameters, own, strict=True))
+
+        def forward(*given: Any, **named: Any) -> Any:
+            return functional_call(model, (weights, state), given, named, tie_weights=True)
+
+        with torch.no_grad(), recorder.forward(), _refusing_data_dependence(recorder):
+            outputs = compute(forward, dict(zip(batch, fed, strict=True)))
+        names[:] = outputs
+        return [*outputs.values(), *state.values()]
+
+    arguments = (
+        [p.detach().cpu().contiguous() for p in parameters.values()],
+        [b.detach().cpu().contiguous() for b in buffers.values()],
+        list(batch.values()),
+    )
+    module = _core_graph(step, arguments, recorder)
+    nodes = list(module.graph.nodes)
+    before = nodes[len(parameters) : len(parameters) + len(buffers)]
+    after = nodes[-1].args[0][len(names) :]
+    changed = [n for n, old, new in zip(buffers, before, after, strict=True) if old is not new]
+    return ForwardGraph(module, list(parameters), list(buffers), changed, names)
+
+
+def _core_graph(
+    step: Callable[..., list[torch.Tensor]],
+    arguments: tuple[list[torch.Tensor], ...],
+    recorder: _Recorder,
+) -> GraphModule:
+    """The step in core ATen operators without mutation, each with its origin."""
     options: dict[str, Any] = {"tracing_mode": "fake", "_allow_non_fake_inputs": True}
     with _neutral_settings(), recorder.stamping():
         first = make_fx(step, record_stack_traces=True, **options)(*arguments)
@@ -111,13 +177,13 @@ def trace_joint(model: torch.nn.Module, loss: Loss | None, inputs: Any, targets:
         placeholders = [n for n in first.graph.nodes if n.op == "placeholder"]
         assert len(placeholders) == len(flat)
         with _refusing_data_dependence(recorder):
-            second = make_fx(
+            second: GraphModule = make_fx(
                 functionalize(functional, remove="mutations"),
                 decomposition_table=decomposition_table(),
                 **options,
             )(*flat)
     second.graph.eliminate_dead_code(is_impure_node=_is_buffer_write)
-    return JointGraph(second, list(trainable), list(frozen), list(buffers), used)
+    return second
 
 
 def _check_loss(value: Any) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from protocol.capture.captured import MODEL_PREFIX
 from protocol.capture.clipping import Clipping
 from protocol.capture.errors import CaptureError, Origin
 from protocol.capture.optimizers import read_groups, schedule_table, write_update
@@ -26,7 +27,6 @@ from protocol.capture.writer import Writer
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType
 
-MODEL_PREFIX = "model."
 OPTIMIZER_PREFIX = "optimizer."
 GRADIENT_PREFIX = "gradient."
 AVERAGE_PREFIX = "ema."

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from protocol.capture.captured import Captured
 from protocol.capture.errors import Origin
 from protocol.capture.lowering.graph import lower_graph
 from protocol.capture.optimizers import read_groups, schedule_table, write_update
 from protocol.capture.schedules import course_of
-from protocol.capture.task import Captured, task_from
+from protocol.capture.task import task_from
 from protocol.capture.trace import trace_joint
 from protocol.capture.values import View
 from protocol.capture.writer import Writer
@@ -113,7 +114,9 @@ def _operator(work: Operator, threads: int) -> ProgramSession:
     views = [_state(index, array) for index, array in enumerate(state)]
     scalar = View.whole(Operand(OperandKind.STATE, len(state), DType.F32, ()))
     writer = Writer(0, scalar)
-    _, _, *after = lower_graph(graph, [scalar, *views, scalar, scalar], writer, _no_constants)
+    _, _, *after = lower_graph(
+        graph.module, [scalar, *views, scalar, scalar], writer, _no_constants
+    )
     inputs = len(probe.names)
     new = [
         writer.stored(value, DType.F32, view.shape, Origin("output"))

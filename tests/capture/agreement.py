@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocol.capture.task import Captured
+from protocol.capture.captured import Captured
 from protocol.kernels.executor import Compiled, Executor
 from protocol.kernels.isa import instruction_sets
 from protocol.training.replay import Replay

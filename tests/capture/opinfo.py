@@ -18,8 +18,9 @@ from torch import nn
 from torch.testing._internal.common_methods_invocations import op_db
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from protocol.capture.captured import Captured
 from protocol.capture.errors import CaptureError
-from protocol.capture.task import Captured, task_from
+from protocol.capture.task import task_from
 from protocol.kernels.executor import Compiled, Executor
 from protocol.training.step import StepRunner
 

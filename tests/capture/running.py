@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from protocol.capture.task import Captured, task_from
+from protocol.capture.captured import Captured
+from protocol.capture.task import task_from
 from protocol.kernels.executor import Executor
 from protocol.training.step import StepRunner
 

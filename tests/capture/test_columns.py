@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from protocol.capture.captured import Captured
 from protocol.capture.columns import Images, Windows, next_tokens
 from protocol.capture.errors import CaptureError
-from protocol.capture.task import Captured, task_from
+from protocol.capture.task import task_from
 from tests.capture.agreement import assert_engines_agree
 from tests.capture.running import states
 

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 import protocol.capture.task
+from protocol.capture.captured import Captured
 from protocol.capture.coordinates import permute_outputs
 from protocol.capture.copies import copied_view, without_copies
-from protocol.capture.task import Captured, task_from
+from protocol.capture.task import task_from
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType
 from protocol.program.node import Node, Operand, OperandKind

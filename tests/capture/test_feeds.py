@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+from protocol.capture.captured import Captured
 from protocol.capture.errors import CaptureError
-from protocol.capture.task import Captured, task_from
+from protocol.capture.task import task_from
 from tests.capture.running import states
 
 RNG = np.random.default_rng(0)

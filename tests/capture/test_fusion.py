@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from protocol.capture.task import Captured
+from protocol.capture.captured import Captured
 from protocol.program.cost import TreeSizes, judgement_gas
 from tests.capture.running import run_operator
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from protocol.capture.captured import Captured
 from protocol.capture.errors import UnsupportedOperator
-from protocol.capture.task import Captured, task_from
+from protocol.capture.task import task_from
 from protocol.program.philox import philox
 from tests.capture.running import states
 

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import nn
 
+from protocol.capture.captured import Captured, load_into
 from protocol.capture.errors import (
     CaptureError,
     UnsupportedDtype,
     UnsupportedOperator,
     UnsupportedOptimizer,
 )
-from protocol.capture.task import Captured, load_into, task_from
+from protocol.capture.task import task_from
 from protocol.program.canonical import encode_program
 from protocol.program.node import OperandKind
 from protocol.training.task import Task

@@ -11,8 +11,9 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
+from protocol.capture.captured import load_into
 from protocol.capture.schedules import warmup_cosine
-from protocol.capture.task import load_into, task_from
+from protocol.capture.task import task_from
 from tests.capture.running import states, stock_losses
 
 STEPS = 200

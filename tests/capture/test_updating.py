@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adafactor, AdamW
 
+from protocol.capture.captured import load_into
 from protocol.capture.errors import CaptureError
-from protocol.capture.task import load_into
 from protocol.capture.updating import averaged
 from tests.capture.agreement import assert_engines_agree
 from tests.capture.fed import Fed, capture, stock, worst_difference

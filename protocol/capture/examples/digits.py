@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from protocol.capture.captured import Captured, load_into
 from protocol.capture.schedules import warmup_cosine
-from protocol.capture.task import Captured, load_into, task_from
+from protocol.capture.task import task_from
 
 STEPS = 48
 INTERVAL = 8

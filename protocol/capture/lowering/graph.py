@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch.fx import GraphModule
 from torch.fx import Node as GraphNode
 
 from protocol.capture.lowering import (  # noqa: F401 - importing them registers their rules
@@ -36,7 +37,6 @@ from protocol.capture.lowering.context import (
     Context,
     check_result,
 )
-from protocol.capture.trace import JointGraph
 from protocol.capture.values import STORED, Full, Lazy, Lowered, View
 from protocol.capture.writer import Writer
 
@@ -50,18 +50,18 @@ _GENERAL = "no lowering to folds exists; write it with supported operators (docs
 
 
 def lower_graph(
-    graph: JointGraph,
+    graph: GraphModule,
     inputs: Sequence[Lowered],
     writer: Writer,
     commit: Callable[[torch.Tensor], View],
 ) -> list[Lowered]:
-    """Write the graph's nodes; returns its outputs (loss, gradients, new buffers).
+    """Write the graph's nodes; returns its outputs.
 
     ``inputs`` are the lowered placeholders in order; ``commit`` makes a data tensor of a constant
     that the model creates while it runs. Raises UnsupportedOperator or
     UnsupportedDtype naming the operator and its place.
     """
-    nodes = list(graph.module.graph.nodes)
+    nodes = list(graph.graph.nodes)
     waiting = _waiting(nodes)
     values: dict[GraphNode, Any] = {}
     remaining = iter(inputs)
@@ -73,7 +73,7 @@ def lower_graph(
         elif node.target is operator.getitem:
             values[node] = values[node.args[0]][node.args[1]]
         elif node.op == "get_attr":
-            values[node] = _constant(getattr(graph.module, str(node.target)), commit)
+            values[node] = _constant(getattr(graph, str(node.target)), commit)
         else:
             values[node] = _lower(node, values, writer)
             value = values[node]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from protocol.capture.task import Captured
+from protocol.capture.captured import Captured
 from protocol.program.cost import TreeSizes, judgement_gas
 from protocol.training.task import Task
 from tests.capture.architectures.catalogue import ARCHITECTURES

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from protocol.capture.captured import Captured
 from protocol.capture.feeds import by_name, like, loss_of, split_data
-from protocol.capture.task import Captured, task_from
+from protocol.capture.task import task_from
 from tests.capture.architectures.base import Architecture
 from tests.capture.running import states
 
