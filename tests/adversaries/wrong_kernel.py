@@ -26,12 +26,16 @@ from protocol.training.tensors import Tensor
 
 @dataclass(frozen=True)
 class Lie:
-    """Where the kernel is wrong; ``load``: the load that its defender blames, or none."""
+    """Where the kernel is wrong; ``load``: the load that its defender blames, or none.
+
+    ``term`` is the first of the fold that its defender has wrong; by default the last.
+    """
 
     step: int
     node: int
     element: int
     load: int | None = None
+    term: int = -1
 
 
 class WrongKernel(Hooks):
@@ -56,9 +60,9 @@ class WrongKernel(Hooks):
         if (step, node, element) != (self._lie.step, self._lie.node, self._lie.element):
             return rows
         changed = rows.copy()
-        changed[-1, 0] += 1
+        changed[self._lie.term :, 0] += 1
         if self._lie.load is not None:
-            changed[-1, 1 + self._lie.load] += 1
+            changed[self._lie.term, 1 + self._lie.load] += 1
         return changed
 
 
