@@ -87,11 +87,11 @@ class Town:
         accounts = {str(dev_account(1 + PEOPLE.index(name)).address) for name in names}
         self.wait(f"{names} to be up", lambda: accounts <= set(self.reader.book.stores), 120)
 
-    def post(self, **flags: str) -> bytes:
-        """Post the example, with little time for bids since everybody is up; the task's id."""
+    def post(self, folder: Path = EXAMPLE, **flags: str) -> bytes:
+        """Post a task, with little time for bids since everybody is up; the task's id."""
         given = {"bid-seconds": BID_SECONDS, **flags}
         extra = [part for key, value in given.items() for part in (f"--{key}", value)]
-        printed = self.pinpoint("requester", "post", str(EXAMPLE), "--again", "--json", *extra)
+        printed = self.pinpoint("requester", "post", str(folder), "--again", "--json", *extra)
         return bytes.fromhex(json.loads(printed)["task_id"][2:])
 
     def stop(self, name: str) -> None:

@@ -170,6 +170,7 @@ class Telemetry:
 
     def stepped(self, step: Progress) -> None:
         """Count a step of training, which is progress too: rounds that train are long."""
+        log.debug("trained step %d of %d, loss %s", step.step, step.steps, step.loss)
         self._steps.inc()
         self._step_seconds.observe(step.seconds)
         if step.checkpoint is not None:

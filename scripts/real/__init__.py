@@ -1,0 +1,1 @@
+"""Models on real data, through the market: `scripts/real_data`."""
