@@ -22,7 +22,7 @@ from protocol.program.validate import MAX_DATA_TENSORS, MAX_ELEMENTS, MAX_STATE_
 VERSION: Final = 1
 MAX_MANIFEST_BYTES: Final = 64 << 20
 MAX_TEXT: Final = 512
-_NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,200}")
+TENSOR_NAME: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,200}")
 _REPR: Final = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 80
 _REPR.maxlist = _REPR.maxdict = 16
@@ -114,7 +114,7 @@ class Manifest:
         if loss_state is not None:
             loss_state = _integer(fields, "loss_state", 0, len(state) - 1)
         manifest = Manifest(
-            name=_text(fields["name"], "name"),
+            name=_name(_text(fields["name"], "name"), "name"),
             seed=_integer(fields, "seed", 0, (1 << 63) - 1),
             steps=steps,
             interval=_integer(fields, "interval", 1, steps),
@@ -151,8 +151,11 @@ def _spec(value: Any, field: str) -> TensorSpec:
             f"a tensor of {field} must have name, dtype and shape, got {_brief(value)}"
         )
     name, shape = value["name"], value["shape"]
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ManifestError(f"tensor name {_brief(name)} of {field} does not match {_NAME.pattern}")
+    if not isinstance(name, str) or not TENSOR_NAME.fullmatch(name):
+        raise ManifestError(
+            f"tensor name {_brief(name)} of {field} does not match {TENSOR_NAME.pattern}"
+        )
+    _name(name, f"tensor name of {field}")
     if (
         not isinstance(shape, list)
         or len(shape) > MAX_RANK
@@ -170,6 +173,16 @@ def _spec(value: Any, field: str) -> TensorSpec:
 def _brief(value: Any) -> str:
     """The value as Python shows it, cut short: it is a stranger's, and goes into a log."""
     return _REPR.repr(value)
+
+
+def _name(name: str, field: str) -> str:
+    """The name, unless as a path it would lead out of a folder: somebody may make one of it."""
+    parts = re.split(r"[/\\]", name)
+    if not {".", ".."}.isdisjoint(parts) or (len(parts) > 1 and "" in parts):
+        raise ManifestError(
+            f"{field} is {_brief(name)}: no part of it between slashes may be empty, '.' or '..'"
+        )
+    return name
 
 
 def _integer(fields: dict[str, Any], field: str, least: int, most: int) -> int:

@@ -92,11 +92,11 @@ def executor() -> Executor:
 
 
 class Case:
-    """An honest run of a task, and the charges that its nodes allow in one of its steps."""
+    """An honest run of a task, and the charges that its nodes allow in its last step."""
 
-    def __init__(self, task: Task, step: int = 1) -> None:
+    def __init__(self, task: Task) -> None:
         self.task = task
-        self.step = step
+        self.step = task.manifest.steps - 1
         self.honest = Replay(task, executor=executor())
         self.sizes = TreeSizes.of(task.program, task.manifest.data)
         self._matters: dict[tuple[int, int], bool] = {}

@@ -12,11 +12,13 @@ from torch import nn
 
 from protocol.capture.captured import Captured
 from protocol.capture.columns import Images, next_tokens
+from protocol.capture.feeds import split_data
+from protocol.capture.inference import inference_from
 from protocol.capture.optim import Lion
 from protocol.capture.task import task_from
 from protocol.training import Task
 from tests.capture.architectures.catalogue import ARCHITECTURES
-from tests.capture.architectures.training import capture
+from tests.capture.architectures.training import capture, make_model
 from tests.capture.fed import capture as capture_fed
 from tests.capture.test_optimizers import MAKERS
 
@@ -81,15 +83,26 @@ def _architecture(name: str) -> Captured:
     return capture(ARCHITECTURES[name](), STEPS)
 
 
+def _inference(name: str) -> Captured:
+    """Outputs of an architecture for all examples; the last batch is not full."""
+    architecture = ARCHITECTURES[name]()
+    inputs, _ = split_data(architecture.data)
+    if isinstance(inputs, dict):
+        inputs = {keyword: array for keyword, array in inputs.items() if keyword != "labels"}
+    return inference_from(make_model(architecture).eval(), inputs, batch_size=16, interval=2)
+
+
 def _optimizer(name: str, **options: Any) -> Captured:
     return capture_fed(MAKERS[name], STEPS, **options)
 
 
 OPTIMIZERS = ("sgd, nesterov, decay, maximize", "adam, decay, amsgrad", "rmsprop, all",
               "adagrad, all", "lion, all", "adafactor, all")  # fmt: skip
+SCORED = ("llama", "resnet", "distilbert", "unet")
 MODELS: dict[str, Callable[[], Captured]] = {
     **{name: partial(_architecture, name) for name in ARCHITECTURES},
     **{name: partial(_optimizer, name) for name in OPTIMIZERS},
+    **{f"inference, {name}": partial(_inference, name) for name in SCORED},
     "images": _images,
     "stream": _stream,
 }
