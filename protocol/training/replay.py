@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from protocol.kernels.devices import AnyExecutor
 from protocol.merkle import root_of_leaves
@@ -18,6 +18,9 @@ from protocol.training.device_step import runner_for
 from protocol.training.hooks import Hooks
 from protocol.training.task import Task
 from protocol.training.tensors import Tensor, roots_of
+
+AHEAD_BYTES: Final = 1 << 28
+"""Outputs held beyond the one asked for, where a step's are read from node to node."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -47,6 +50,8 @@ class Replay:
         self._runner = runner_for(task.program, executor, hooks)
         self._states: _Recent[int, Sequence[Tensor]] = _Recent(cached_states)
         self._outputs: _Recent[tuple[int, int], Tensor] = _Recent(4 * cached_states)
+        self._last_read = (-1, -1)
+        self._ahead: dict[tuple[int, int], Tensor] = {}
         self._state_leaves: dict[int, list[bytes]] = {}
         self._trace_leaves: dict[int, list[bytes]] = {}
 
@@ -90,9 +95,22 @@ class Replay:
         return self._trace_leaves[step]
 
     def node_output(self, step: int, node: int) -> bytes:
-        """Stored little-endian bytes of a node's output in global step ``step``."""
+        """Stored little-endian bytes of a node's output in global step ``step``.
+
+        Who reads one node after the other, as a trace is published, has the step executed a few
+        times for all of them, and not once for each.
+        """
         self._check_step(step)
-        return self._node_outputs(step, [node])[node].tobytes()
+        follows, self._last_read = self._last_read == (step, node - 1), (step, node)
+        if follows and (step, node) not in self._ahead:
+            self._ahead = {}
+            wanted = self._from_node_on(node)
+            found = self._runner.outputs(step, self.state(step), self.task.data, wanted)
+            self._ahead = {(step, index): output for index, output in found.items()}
+        output = self._ahead.get((step, node))
+        if node == len(self.task.program.nodes) - 1:
+            self._ahead = {}
+        return (self._node_outputs(step, [node])[node] if output is None else output).tobytes()
 
     def state_tensor(self, step: int, index: int) -> bytes:
         """Stored bytes of a state tensor after ``step`` steps."""
@@ -167,6 +185,16 @@ class Replay:
                 self._outputs.put((step, node), output)
             return found
         return {node: self._outputs.get((step, node)) for node in wanted}
+
+    def _from_node_on(self, node: int) -> list[int]:
+        """The node and those after it whose outputs have at most `AHEAD_BYTES` in all."""
+        wanted, room = [node], AHEAD_BYTES - self.node(node).nbytes
+        for index in range(node + 1, len(self.task.program.nodes)):
+            room -= self.node(index).nbytes
+            if room < 0:
+                break
+            wanted.append(index)
+        return wanted
 
     def _check_step(self, step: int) -> None:
         if not 0 <= step < self.steps:

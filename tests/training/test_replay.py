@@ -60,6 +60,27 @@ def test_replay_tensors_hash_to_their_leaves(replay) -> None:
     assert root_of_leaves(replay.program_leaves()) == TASK.manifest.program_root
 
 
+@pytest.mark.parametrize(("room", "most"), [(1 << 28, 2), (0, len(TASK.program.nodes))])
+def test_replay_of_all_outputs_in_order_executes_the_step_a_few_times(
+    room: int, most: int, monkeypatch
+) -> None:
+    nodes = len(TASK.program.nodes)
+    assert nodes > 2, "or reading them one by one would be as good"
+    alone = [Replay(TASK, None, Executor(1)).node_output(5, node) for node in range(nodes)]
+    monkeypatch.setattr("protocol.training.replay.AHEAD_BYTES", room)
+    replay = Replay(TASK, None, Executor(1))
+    replay.state(5)
+    executions, outputs = [], replay._runner.outputs
+    monkeypatch.setattr(
+        replay._runner, "outputs", lambda *given: executions.append(given[0]) or outputs(*given)
+    )
+    assert [replay.node_output(5, node) for node in range(nodes)] == alone
+    assert len(executions) == most
+    assert replay._ahead == {}, "nothing is held afterwards"
+    assert replay.node_output(5, nodes - 1) == alone[-1]
+    assert replay.node_output(4, 1) != alone[1]
+
+
 def test_replay_fold_ends_at_the_stored_element(replay) -> None:
     for node, element in ((2, 5), (4, 0), (5, 299), (7, 0), (0, 301)):
         leaves = replay.fold_leaves(6, node, element)
