@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -25,9 +27,10 @@ from protocol.program.node import (
     Term,
 )
 from protocol.storage import ContentStore
+from protocol.storage.objects import TENSOR
 from protocol.training import Task
 from protocol.training.task import data_root
-from protocol.training.tensors import roots_of
+from protocol.training.tensors import Tensor, roots_of
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,13 @@ def _needs_later(task: Task) -> Task:
     return rebuilt(task, program=Program(tuple(nodes), task.program.bindings))
 
 
+def _needs_itself(task: Task) -> Task:
+    """A sum reads its own output."""
+    node = task.program.nodes[2]
+    own = replace(node.operands[0], index=2)
+    return with_node(task, 2, replace(node, operands=(own, *node.operands[1:])))
+
+
 def _huge_node(task: Task) -> Task:
     """An output of 2^31 - 1 elements from those of a small tensor."""
     return with_node(task, 0, replace(task.program.nodes[0], shape=((1 << 31) - 1,)))
@@ -165,6 +175,41 @@ def _files_gone(store: ContentStore, task: Task, offer: Offer) -> Terms:
     other = rebuilt(task, state=(task.state[0] + 1, *task.state[1:]))
     store.put(other.manifest.to_bytes())
     return terms_of(other, offer)
+
+
+def _tensor_on_disk(what: int, change: Callable[[bytes], bytes]) -> Callable[..., Terms]:
+    """A tensor of the initial state is not what its root names; ``what`` makes it another one."""
+
+    def build(store: ContentStore, task: Task, offer: Offer) -> Terms:
+        other = rebuilt(task, state=(_other_last(task.state[0], what), *task.state[1:]))
+        terms = _good(store, other, offer)
+        store.write(TENSOR, other.state_leaves[0], change(other.state[0].tobytes()))
+        return terms
+
+    return build
+
+
+def _other_last(tensor: Tensor, added: int) -> Tensor:
+    """A tensor that no other task has stored."""
+    changed = tensor.copy()
+    changed.reshape(-1)[-1] += added
+    return changed
+
+
+def _spec_named(name: str) -> Callable[[ContentStore, Task, Offer], Terms]:
+    def build(store: ContentStore, task: Task, offer: Offer) -> Terms:
+        first, *others = task.manifest.state
+        return _manifest(state=(replace(first, name=name), *others))(store, task, offer)
+
+    return build
+
+
+def _zip_bomb() -> bytes:
+    """An archive of 16 MiB of zeros."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("../manifest.json", bytes(1 << 24))
+    return out.getvalue()
 
 
 def _oversized(store: ContentStore, task: Task, offer: Offer) -> Terms:
@@ -207,6 +252,25 @@ BAD: dict[str, Bad] = {
         _raw_manifest(("[" * 100_000 + "]" * 100_000).encode("utf-16")), "zero byte"
     ),
     "manifest that is a gzip bomb": Bad(_raw_manifest(gzip.compress(bytes(1 << 24))), "not JSON"),
+    "manifest that is a zip bomb": Bad(_raw_manifest(_zip_bomb()), "not JSON"),
+    "manifest of a number without end": Bad(
+        _raw_manifest(b'{"version":' + b"9" * 1_000_000 + b"}"), "not JSON"
+    ),
+    "task whose name is a path": Bad(
+        _manifest(name="../../.ssh/authorized_keys"), "no part of it between slashes"
+    ),
+    "tensor whose name is a path": Bad(
+        _spec_named("../../etc/passwd"), "no part of it between slashes"
+    ),
+    "tensor that is cut off": Bad(
+        _tensor_on_disk(2, lambda stored: stored[:-1]), "not to be had", returns=True
+    ),
+    "tensor that is longer than its shape": Bad(
+        _tensor_on_disk(3, lambda stored: stored + bytes(1 << 24)), "not to be had", returns=True
+    ),
+    "tensor of other bytes": Bad(
+        _tensor_on_disk(4, lambda stored: bytes(len(stored))), "not to be had", returns=True
+    ),
     "manifest that is a pickle": Bad(_raw_manifest(b"cposix\nsystem\n(S'id'\ntR."), "not JSON"),
     "program of leaves without bytes": Bad(
         _leaves(lambda leaves: [b""] * len(leaves)), "bytes end at 0"
@@ -217,7 +281,8 @@ BAD: dict[str, Bad] = {
     "program of a leaf that is too long": Bad(
         _leaves(lambda leaves: [bytes(5000), *leaves[1:]]), "cap is 4096"
     ),
-    "program that needs its own result": Bad(_changed(_needs_later), "topological order"),
+    "program whose first node needs the last": Bad(_changed(_needs_later), "topological order"),
+    "node that needs itself": Bad(_changed(_needs_itself), "topological order"),
     "output of huge shape": Bad(_changed(_huge_node), r"rule: "),
     "manifest that nobody has": Bad(_stated(manifest_root=ROOT), "not to be had", returns=True),
     "files that nobody has": Bad(_files_gone, "not to be had", returns=True),
