@@ -10,16 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from protocol.capture.captured import Captured, load_into
+    from protocol.capture.captured import Captured, load_into, outputs_of
     from protocol.capture.inference import inference_from
     from protocol.capture.task import task_from
 
-__all__ = ["Captured", "inference_from", "load_into", "task_from"]
+__all__ = ["Captured", "inference_from", "load_into", "outputs_of", "task_from"]
 
 _HOMES = {
     "Captured": "captured",
     "inference_from": "inference",
     "load_into": "captured",
+    "outputs_of": "captured",
     "task_from": "task",
 }
 

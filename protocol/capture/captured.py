@@ -16,6 +16,9 @@ from protocol.program.node import Program, TensorSpec
 MODEL_PREFIX: Final = "model."
 """What begins the names of the tensors of the model: its parameters and buffers."""
 
+OUTPUT_PREFIX: Final = "outputs."
+"""What begins the names of the state tensors that hold a row for each example."""
+
 DTYPES: Final = {
     np.dtype(np.float32): DType.F32,
     np.dtype(np.int32): DType.I32,
@@ -84,6 +87,23 @@ def load_into(model: torch.nn.Module, state: Iterable[tuple[str, np.ndarray]]) -
                     f"{name} has shape {tuple(tensor.shape)}, the state {arrays[name].shape}"
                 )
             tensor.copy_(torch.from_numpy(np.array(arrays[name])))
+
+
+def outputs_of(state: Iterable[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """What a task without training computed, by the names of its outputs, a row per example.
+
+    ``state`` are the final state tensors with names as in ``Captured.state``. CaptureError if it
+    has no outputs.
+    """
+    pairs = list(state)
+    found = {n.removeprefix(OUTPUT_PREFIX): a for n, a in pairs if n.startswith(OUTPUT_PREFIX)}
+    if not found:
+        names = ", ".join(name for name, _ in pairs[:4]) or "nothing"
+        raise CaptureError(
+            f"the state has no outputs: found {names}, expected {OUTPUT_PREFIX}<name>; was it "
+            "trained? then load_into puts it into a model (docs/CAPTURE.md, Inference)"
+        )
+    return found
 
 
 def _specs(tensors: Tensors) -> list[TensorSpec]:

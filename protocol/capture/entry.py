@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import inspect
-import logging
 import os
 import random
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from protocol.capture.errors import CaptureError
+from protocol.capture.errors import CaptureError, quiet_torch
 from protocol.program.manifest import ManifestError
 from protocol.program.validate import InvalidProgram
 
@@ -98,7 +97,7 @@ def capture_entry(entry: Entry) -> Captured:
         EntryError: it cannot be loaded, it raises or exits, or it returns something else.
         CaptureError, InvalidProgram, ManifestError: what it returns cannot become a program.
     """
-    with _stdout_to_stderr(), _importable(entry.path.resolve()), _quiet_torch():
+    with _stdout_to_stderr(), _importable(entry.path.resolve()), quiet_torch():
         with _told_as(entry):
             _seed_all()
             function = _find(_load(entry.path.resolve()), entry)
@@ -216,18 +215,6 @@ def _place(error: BaseException, entry: Entry) -> str:
 def _describe(value: object) -> str:
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"
-
-
-@contextlib.contextmanager
-def _quiet_torch() -> Iterator[None]:
-    """Without torch's own report of an error that is told in four parts afterwards."""
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 @contextlib.contextmanager

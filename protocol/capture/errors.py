@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -45,3 +48,15 @@ class UnsupportedDtype(CaptureError):
 
 class UnsupportedOptimizer(CaptureError):
     """An optimiser, or an option of one, that has no lowering."""
+
+
+@contextlib.contextmanager
+def quiet_torch() -> Iterator[None]:
+    """Without torch's own report of an error that is told otherwise, or does not matter."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

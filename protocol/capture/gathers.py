@@ -50,7 +50,7 @@ class Ordered(Gather):
 
 @dataclass(frozen=True)
 class InTurn(Gather):
-    """Step s takes the examples from ``s * batch`` on; beyond the last one all is zero."""
+    """Step s takes the examples from ``s * batch`` on; beyond the last one a load gives zero."""
 
     writer: Writer
     size: int

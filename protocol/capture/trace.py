@@ -21,6 +21,7 @@ import torch
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
+    FakeTensorMode,
 )
 from torch.func import functional_call, functionalize
 from torch.fx import GraphModule, Interpreter
@@ -30,8 +31,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.module_tracker import ModuleTracker
 
 from protocol.capture.decompositions import decomposition_table
-from protocol.capture.errors import CaptureError, Origin, UnsupportedOperator
+from protocol.capture.errors import CaptureError, Origin, UnsupportedOperator, quiet_torch
 from protocol.capture.feeds import Loss, by_name, like, loss_of
+
+Compute = Callable[[Callable[..., Any], dict[str, torch.Tensor]], dict[str, torch.Tensor]]
+"""Outputs by name, of the model's forward and a batch by name."""
 
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
@@ -119,9 +123,7 @@ def trace_joint(model: torch.nn.Module, loss: Loss | None, inputs: Any, targets:
 
 
 def trace_forward(
-    model: torch.nn.Module,
-    compute: Callable[[Callable[..., Any], dict[str, torch.Tensor]], dict[str, torch.Tensor]],
-    batch: dict[str, torch.Tensor],
+    model: torch.nn.Module, compute: Compute, batch: dict[str, torch.Tensor]
 ) -> ForwardGraph:
     """Trace ``compute(forward, batch)`` on a batch like this one (values are not read).
 
@@ -141,8 +143,15 @@ def trace_forward(
         def forward(*given: Any, **named: Any) -> Any:
             return functional_call(model, (weights, state), given, named, tie_weights=True)
 
+        before = [tensor._version for tensor in own]
         with torch.no_grad(), recorder.forward(), _refusing_data_dependence(recorder):
             outputs = compute(forward, dict(zip(batch, fed, strict=True)))
+        written = [n for (n, t), v in zip(weights.items(), before, strict=True) if t._version != v]
+        if written:
+            raise CaptureError(
+                f"forward writes into the parameter {written[0]}, and nothing is trained; make it "
+                "a buffer (register_buffer) if the next step shall see that, or a new tensor"
+            )
         names[:] = outputs
         return [*outputs.values(), *state.values()]
 
@@ -157,6 +166,31 @@ def trace_forward(
     after = nodes[-1].args[0][len(names) :]
     changed = [n for n, old, new in zip(buffers, before, after, strict=True) if old is not new]
     return ForwardGraph(module, list(parameters), list(buffers), changed, names)
+
+
+def run_on_fakes(model: torch.nn.Module, compute: Compute, batch: dict[str, torch.Tensor]) -> None:
+    """Run ``compute`` on a batch like this one without values: what CaptureError it raises counts.
+
+    A model that takes only batches of one size may fail otherwise, and that is its own affair.
+    """
+    fakes = FakeTensorMode(allow_non_fake_inputs=True)
+    named = (*model.named_parameters(), *model.named_buffers())
+
+    def fake(tensor: torch.Tensor) -> torch.Tensor:
+        return fakes.from_tensor(tensor.detach().cpu())
+
+    tensors = {name: fake(tensor) for name, tensor in named}
+    fed = {name: fake(tensor) for name, tensor in batch.items()}
+
+    def forward(*given: Any, **named: Any) -> Any:
+        return functional_call(model, tensors, given, named, tie_weights=True)
+
+    with fakes, _neutral_settings(), torch.no_grad(), quiet_torch():
+        try:
+            compute(forward, fed)
+        except Exception as error:
+            if isinstance(error, CaptureError):
+                raise
 
 
 def _core_graph(
