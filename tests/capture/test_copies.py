@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-import protocol.capture.task
+import protocol.capture.assembly
 from protocol.capture.captured import Captured
 from protocol.capture.coordinates import permute_outputs
 from protocol.capture.copies import copied_view, without_copies
@@ -115,7 +115,7 @@ def test_program_without_copies_trains_to_the_same_root(
     case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fewer = captured(case)
-    monkeypatch.setattr(protocol.capture.task, "without_copies", lambda nodes, _: list(nodes))
+    monkeypatch.setattr(protocol.capture.assembly, "without_copies", lambda nodes, _: list(nodes))
     plain = captured(case)
     assert len(fewer.program.nodes) < len(plain.program.nodes)
     assert len(copies(fewer)) < len(copies(plain))
