@@ -39,6 +39,7 @@ def check(cases: list[dict[str, Any]]) -> Counter[str]:
     wrong = [case for case in cases if case["outcome"] not in EXPECTED]
     assert wrong == []
     assert {case["mutation"] for case in cases} == {m.__name__ for m in MUTATIONS}
+    assert {case["door"] for case in cases} == watched.DOORS.keys()
     return Counter(case["outcome"] for case in cases)
 
 
@@ -46,13 +47,13 @@ def test_hostile_folders_are_refused_or_run_and_nothing_of_them_is_executed() ->
     outcomes = check(tried(0, 150))
     assert outcomes["refused InvalidProgram"] >= 15, "mutations reach the rules of programs"
     assert outcomes["refused TensorError"] >= 10, "and those of tensors"
-    assert outcomes["ran"] >= 5, "some are valid, and then they run"
+    assert outcomes["ran"] >= 3, "some are valid, and then they run"
 
 
 @pytest.mark.slow
 def test_thousands_of_hostile_folders_are_refused_or_run() -> None:
     outcomes = check(tried(1_000_000, 4_000))
-    assert min(outcomes[name] for name in EXPECTED - {"valid"}) >= 100
+    assert min(outcomes[name] for name in EXPECTED) >= 100
 
 
 def say(read: int) -> str:
@@ -77,9 +78,8 @@ NOTHING = compile("1", "", "eval")
 @pytest.mark.parametrize("event", CRIMES)
 def test_watch_catches_what_it_looks_for(event: str, tmp_path: Path, monkeypatch) -> None:
     """Else the suite could not fail."""
-    monkeypatch.setattr(watched, "_try", CRIMES[event])
     monkeypatch.chdir(tmp_path)
-    assert watched._watch(tmp_path)["outcome"].startswith(f"FORBIDDEN {event}")
+    assert watched.watch(tmp_path, CRIMES[event])["outcome"].startswith(f"FORBIDDEN {event}")
     assert not (tmp_path / "made").exists()
 
 
@@ -91,9 +91,8 @@ def test_watch_catches_what_it_looks_for(event: str, tmp_path: Path, monkeypatch
         (lambda _folder: os.kill(os.getpid(), signal.SIGKILL), "DIED of signal 9"),
     ],
 )
-def test_watch_tells_of_other_ends(conduct, outcome: str, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(watched, "_try", conduct)
-    assert watched._watch(tmp_path)["outcome"].startswith(outcome)
+def test_watch_tells_of_other_ends(conduct, outcome: str, tmp_path: Path) -> None:
+    assert watched.watch(tmp_path, conduct)["outcome"].startswith(outcome)
 
 
 def test_mutation_of_a_seed_is_always_the_same(tmp_path: Path, monkeypatch) -> None:
