@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from protocol.capture.errors import CaptureError
+from protocol.program import manifest
 from protocol.program.isa import DType
 from protocol.program.node import Program, TensorSpec
 
 MODEL_PREFIX: Final = "model."
 """What begins the names of the tensors of the model: its parameters and buffers."""
 
-OUTPUT_PREFIX: Final = "outputs."
-"""What begins the names of the state tensors that hold a row for each example."""
+OUTPUT_PREFIX: Final = manifest.OUTPUT_PREFIX
 
 DTYPES: Final = {
     np.dtype(np.float32): DType.F32,

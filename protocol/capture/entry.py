@@ -1,4 +1,4 @@
-"""Runs the one function of a requester's own file that says what to train.
+"""Runs the one function of a requester's own file that says what to train or to compute.
 
 This is the only place where Pinpoint runs code of a file. It is the requester's own, on the
 requester's machine: what comes out is a program of folds and tensors, and nobody else gets the
@@ -14,8 +14,9 @@ import os
 import random
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, KeysView, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from protocol.capture.captured import Captured
 
 DEFAULT_FUNCTION: Final = "make_task"
+MAKERS: Final = (
+    ("protocol.capture.task", "task_from"),
+    ("protocol.capture.inference", "inference_from"),
+)
+"""The functions whose result, or whose arguments, an entry may return: module and name."""
 SEED: Final = 0
 PAGE: Final = "docs/operate/requester.md#1-a-task-folder"
 
@@ -36,7 +42,7 @@ _OWN_WORDS = (CaptureError, InvalidProgram, ManifestError)
 
 
 class EntryError(Exception):
-    """A file or its function does not say what to train; in four parts for people."""
+    """A file or its function does not say what to compute; in four parts for people."""
 
     def __init__(self, what: str, why: str, todo: str, read: str = PAGE) -> None:
         super().__init__(f"{what}: {why}; {todo}")
@@ -89,9 +95,9 @@ class Entry:
 def capture_entry(entry: Entry) -> Captured:
     """Load the file, call its function without arguments, and capture what it returns.
 
-    The function returns a `Captured`, as ``task_from`` gives it, or the arguments of ``task_from``
-    by name, as a dict. What it prints goes to stderr. Python's, NumPy's and torch's random numbers
-    start from `SEED`, so that a file that draws weights gives the same task each time.
+    The function returns a `Captured`, as the functions of `MAKERS` give it, or the arguments of one
+    of them by name, as a dict. What it prints goes to stderr. Python's, NumPy's and torch's random
+    numbers start from `SEED`, so that a file that draws weights gives the same task each time.
 
     Raises:
         EntryError: it cannot be loaded, it raises or exits, or it returns something else.
@@ -107,30 +113,50 @@ def capture_entry(entry: Entry) -> Captured:
 
 def _captured(value: object, entry: Entry) -> Captured:
     from protocol.capture.captured import Captured
-    from protocol.capture.task import task_from
 
     if isinstance(value, Captured):
         return value
-    parameters = inspect.signature(task_from).parameters
+    makers = [getattr(import_module(module), name) for module, name in MAKERS]
     if not isinstance(value, Mapping):
         raise EntryError(
             f"{entry} does not return a task",
-            f"it returned {_describe(value)}, expected what task_from returns, or a dict of "
-            "its arguments",
-            "let it `return protocol.capture.task_from(...)`",
+            f"it returned {_describe(value)}, expected what "
+            f"{' or '.join(m.__name__ for m in makers)} returns, or a dict of its arguments",
+            "let it `return protocol.capture.task_from(...)`, or inference_from",
         )
-    required = [n for n, p in parameters.items() if p.default is inspect.Parameter.empty]
-    missing = [name for name in required if name not in value]
-    unknown = [str(name) for name in value if name not in parameters]
-    if missing or unknown:
-        found = [f"missing are {', '.join(missing)}"] if missing else []
-        found += [f"unknown are {', '.join(unknown)}"] if unknown else []
+    fits = [_Fit.of(maker, value) for maker in makers]
+    best = max(fits, key=lambda fit: (len(fit.known & value.keys()), -len(fit.missing)))
+    if best.missing or best.unknown:
+        found = [f"missing are {', '.join(best.missing)}"] if best.missing else []
+        found += [f"unknown are {', '.join(best.unknown)}"] if best.unknown else []
         raise EntryError(
-            f"the dict that {entry} returns is not the arguments of task_from",
-            f"{'; '.join(found)}; known are {', '.join(parameters)}",
+            f"the dict that {entry} returns is not the arguments of {best.maker.__name__}",
+            f"{'; '.join(found)}; known are {', '.join(best.known)}",
             "correct the names",
         )
-    return task_from(**value)
+    made: Captured = best.maker(**value)
+    return made
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """How a dict fits the arguments of a function."""
+
+    maker: Callable[..., Any]
+    known: KeysView[str]
+    missing: list[str]
+    unknown: list[str]
+
+    @staticmethod
+    def of(maker: Callable[..., Any], value: Mapping[Any, Any]) -> _Fit:
+        parameters = inspect.signature(maker).parameters
+        required = [n for n, p in parameters.items() if p.default is inspect.Parameter.empty]
+        return _Fit(
+            maker,
+            parameters.keys(),
+            [name for name in required if name not in value],
+            [str(name) for name in value if name not in parameters],
+        )
 
 
 def _load(path: Path) -> ModuleType:

@@ -1,4 +1,4 @@
-"""`pinpoint requester`: posts tasks, looks after them, fetches what was trained."""
+"""`pinpoint requester`: posts tasks, looks after them, fetches what was computed."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def fetch(
     flags: FetchFlags,
     task: Annotated[str, typer.Argument(help="The task's id, as `post` printed it.")],
     out: Annotated[
-        Path, typer.Option("--out", help="File for the trained state (safetensors).")
+        Path, typer.Option("--out", help="File for the final state (safetensors).")
     ] = Path("result.safetensors"),
     as_json: JsonOption = False,
 ) -> None:
@@ -123,11 +123,10 @@ def fetch(
 
     It is fetched from where its solver announced its store, or from --read-store.
     """
-    from safetensors.numpy import save_file
-
     from protocol.agents.bundle import fetch_task
     from protocol.agents.process.runtime import Runtime
     from protocol.agents.requester import Requester
+    from protocol.training.tensors import write_named
 
     task_id = _task_id(task)
     with Runtime(flags.operator(), "requester", exclusive=False) as runtime:
@@ -137,7 +136,7 @@ def fetch(
         requester = Requester(runtime.reader, runtime.sender, source)
         tensors = requester.result(fetched, task_id)
     names = [spec.name for spec in fetched.manifest.state]
-    save_file(dict(zip(names, tensors, strict=True)), out)
+    write_named(out, dict(zip(names, tensors, strict=True)))
     value = {"task_id": f"0x{task_id.hex()}", "file": str(out), "tensors": len(names)}
     emit(value, lambda: print_line(str(out)), as_json=as_json)
 

@@ -98,6 +98,7 @@ def _to_json(task: Task, figures: Figures, offered: dict[str, int]) -> dict[str,
         "segments": manifest.segments,
         "state_tensors": len(manifest.state),
         "data_tensors": len(manifest.data),
+        "outputs": {spec.name: [spec.dtype.label, *spec.shape] for spec in manifest.outputs},
         **asdict(figures),
         "offer": offered or None,
         "quotes": _quotes(task, offered),
@@ -188,6 +189,7 @@ def _show(value: dict[str, Any], figures: Figures) -> None:
             "program": f"{figures.nodes} nodes",
             "state": f"{value['state_tensors']} tensors, {format_bytes(figures.state_bytes)}",
             "data": f"{value['data_tensors']} tensors, {format_bytes(figures.data_bytes)}",
+            **_outputs_row(value["outputs"]),
             "trace of a step": format_bytes(figures.trace_bytes),
             "memory of a step": format_bytes(figures.peak_bytes),
             "work of a step": f"{figures.work:,} instructions, {figures.float_work:,} of floats",
@@ -205,6 +207,14 @@ def _show(value: dict[str, Any], figures: Figures) -> None:
         title=f"task {value['name']} is valid",
     )
     _show_quotes(value)
+
+
+def _outputs_row(outputs: dict[str, list[Any]]) -> dict[str, str]:
+    """What a task without training is for; no row for others."""
+    if not outputs:
+        return {}
+    told = (f"{name} {dtype} {shape}" for name, (dtype, *shape) in outputs.items())
+    return {"outputs": ", ".join(told)}
 
 
 def _show_quotes(value: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""`pinpoint task run`: trains a task folder here, without a chain, and shows the loss."""
+"""`pinpoint task run`: computes a task folder here, without a chain, and shows the loss."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from protocol.cli.errors import Code
 from protocol.cli.flags import DeviceChoice, DeviceOption
-from protocol.cli.output import emit, print_fields
+from protocol.cli.output import emit, print_fields, say
 from protocol.cli.settings import JsonOption
 from protocol.cli.train import IsaOption, ThreadsOption, make_executor, train_here
+
+if TYPE_CHECKING:
+    from protocol.training.task import Task
 
 
 def run(
@@ -29,25 +32,46 @@ def run(
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, help="Do at most so many steps now.")
     ] = None,
+    result_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--result",
+            help="File for the state then (safetensors), by name as `requester fetch` writes it.",
+        ),
+    ] = None,
     isa: IsaOption = None,
     threads: ThreadsOption = None,
     device: DeviceOption = DeviceChoice.CPU,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a task here, without a chain, and show the loss of each step.
+    """Compute a task here, without a chain, and show the loss of each step if it trains.
 
     The bits are those of every honest solver. With --out it is `pinpoint train run`.
     """
     from protocol.training.task import Task
 
+    if result_file is not None and not result_file.parent.is_dir():
+        raise typer.BadParameter(f"--result {result_file}: there is no folder {result_file.parent}")
     executor = make_executor(device, isa, threads)
     task = Task.load(folder)
     with _folder(out) as home:
         trained = train_here(task, home, executor, steps, tell_steps=True)
-    result: dict[str, Any] = {**trained.result, "run": None if out is None else str(out)}
-    shown = {**result, "loss": _change(trained.losses)}
-    if out is None:
-        shown.pop("run")
+        if result_file is not None:
+            _write_result(task, home, result_file)
+    outputs = [spec.name for spec in task.manifest.outputs]
+    result: dict[str, Any] = {
+        **trained.result,
+        "run": None if out is None else str(out),
+        "outputs": outputs,
+        "result": None if result_file is None else str(result_file),
+    }
+    shown = {name: value for name, value in result.items() if value not in (None, [])}
+    if task.manifest.loss_state is not None:
+        shown["loss"] = _change(trained.losses)
+    if outputs:
+        shown["outputs"] = ", ".join(outputs)
+        if result_file is None:
+            say("the outputs are part of the state; --result FILE writes them, by name")
     emit(
         {**result, "losses": trained.losses},
         lambda: print_fields(shown),
@@ -55,6 +79,17 @@ def run(
     )
     if trained.was_interrupted:
         raise typer.Exit(Code.INTERRUPTED)
+
+
+def _write_result(task: Task, run: Path, path: Path) -> None:
+    """The state after the steps done so far, under the names of the manifest."""
+    from protocol.training.checkpoints import CheckpointFolder
+    from protocol.training.tensors import write_named
+
+    with CheckpointFolder(task, run) as checkpoints:
+        _, state = checkpoints.resume()
+    names = [spec.name for spec in task.manifest.state]
+    write_named(path, dict(zip(names, state, strict=True)))
 
 
 @contextmanager

@@ -218,7 +218,8 @@ class _Seen:
         self.losses: list[float] = []
         self._tell_steps = tell_steps
         self._bar = progress()
-        self._row = self._bar.add_task("training", total=task.manifest.steps)
+        self._doing = "computing" if task.manifest.loss_state is None else "training"
+        self._row = self._bar.add_task(self._doing, total=task.manifest.steps)
 
     def __enter__(self) -> None:
         self._bar.start()
@@ -232,7 +233,7 @@ class _Seen:
         if seen.loss is not None:
             self.losses.append(seen.loss)
         loss = "" if seen.loss is None else f", loss {seen.loss:.6g}"
-        self._bar.update(self._row, completed=seen.step, description=f"training{loss}")
+        self._bar.update(self._row, completed=seen.step, description=f"{self._doing}{loss}")
         if not self._bar.disable:
             return
         if self._tell_steps:

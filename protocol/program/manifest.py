@@ -23,6 +23,8 @@ VERSION: Final = 1
 MAX_MANIFEST_BYTES: Final = 64 << 20
 MAX_TEXT: Final = 512
 TENSOR_NAME: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,200}")
+OUTPUT_PREFIX: Final = "outputs."
+"""What begins the names of the state tensors that hold a row for each example."""
 _REPR: Final = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 80
 _REPR.maxlist = _REPR.maxdict = 16
@@ -64,6 +66,11 @@ class Manifest:
     def segments(self) -> int:
         """Number of checkpoint intervals M = ceil(T / C)."""
         return -(-self.steps // self.interval)
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The state tensors that hold a row for each example; none if a model is trained."""
+        return tuple(spec for spec in self.state if spec.name.startswith(OUTPUT_PREFIX))
 
     @property
     def root(self) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -149,13 +149,20 @@ def write_tensors(
     path: Path, prefix: str, tensors: Sequence[Tensor], metadata: dict[str, str] | None = None
 ) -> None:
     """Write a file that `read_tensors` reads; it is there whole, on disk, or not at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     named = {f"{prefix}.{index}": tensor for index, tensor in enumerate(tensors)}
+    write_named(path, named, metadata)
+
+
+def write_named(
+    path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write tensors under names for people; the file is there whole, on disk, or not at all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         if metadata is None:
-            save_file(named, partial)
+            save_file(dict(tensors), partial)
         else:
-            save_file(named, partial, metadata)
+            save_file(dict(tensors), partial, metadata)
         put_in_place(partial, path)
     except BaseException:  # a full disk above all: what is half written must not fill it further
         partial.unlink(missing_ok=True)

@@ -36,6 +36,15 @@ def make_task():
         name="line",
     )
 """
+SCORES = """
+import numpy as np
+import torch
+
+
+def make_task():
+    model = torch.nn.Linear(3, 2).eval()
+    return dict(model=model, data=np.ones((5, 3), np.float32), batch_size=2, name="scores")
+"""
 FILES = ["data.safetensors", "manifest.json", "program.bin", "state.safetensors"]
 
 
@@ -60,6 +69,28 @@ def test_build_of_a_dict_writes_a_task_and_says_whose_code_runs(build) -> None:
     assert "your own code, here only" in done.stderr
     assert sorted(path.name for path in Path("made").iterdir()) == FILES
     assert not [path for path in Path().iterdir() if "building" in path.name]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SCORES,
+        SCORES.replace("dict(", "dict(output=lambda said, _: {'best': said.argmax(1)}, "),
+        SCORES.replace(
+            "return dict(", "from protocol.capture import inference_from as f; return f("
+        ),
+    ],
+    ids=["dict", "dict with output", "captured"],
+)
+def test_build_of_a_task_without_a_loss_is_compared_checked_and_run(text, build, pinpoint) -> None:
+    done = build(text, "--json")
+    assert (done.json["name"], done.json["steps"]) == ("scores", 3)
+    assert build(text, "--compare").code == 0
+    assert build(text.replace("ones", "zeros"), "--compare").code == 6
+    assert pinpoint("task", "check", "made").code == 0
+    run = pinpoint("task", "run", "made", "--json").json
+    assert (run["steps_done"], run["losses"]) == (3, [])
+    assert run["outputs"] == (["outputs.best"] if "best" in text else ["outputs.output"])
 
 
 def test_build_twice_gives_the_same_bytes_though_the_file_draws_weights(build) -> None:
@@ -142,6 +173,25 @@ def test_dict_with_wrong_names_is_refused_with_the_right_ones(build) -> None:
     assert done.code == 2
     for text in ("missing are loss, steps", "unknown are losses, stepps", "known are model, loss"):
         assert text in done.error["why"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("batch_size=2", "batchsize=2"), "missing are batch_size; unknown are batchsize; known"),
+        (
+            ("name=", "outputs=None, name="),
+            "unknown are outputs; known are model, data, batch_size",
+        ),
+        (("name=", "steps=3, name="), "missing are loss, optimizer; known are model, loss"),
+    ],
+)
+def test_dict_is_held_against_the_arguments_that_it_has_most_of(change, says, build) -> None:
+    done = build(SCORES.replace(*change), "--json")
+    assert done.code == 2
+    assert says in done.error["why"]
+    expected = "task_from" if "steps" in change[1] else "inference_from"
+    assert done.error["what"].endswith(f"is not the arguments of {expected}")
 
 
 @pytest.mark.parametrize(
