@@ -12,6 +12,7 @@ from torch import nn
 
 from protocol.capture.captured import Captured
 from protocol.capture.columns import Images, next_tokens
+from protocol.capture.decoding import decode_from
 from protocol.capture.feeds import split_data
 from protocol.capture.inference import inference_from
 from protocol.capture.optim import Lion
@@ -19,6 +20,7 @@ from protocol.capture.task import task_from
 from protocol.training import Task
 from tests.capture.architectures.catalogue import ARCHITECTURES
 from tests.capture.architectures.training import capture, make_model
+from tests.capture.decoded import gpt2, llama
 from tests.capture.fed import capture as capture_fed
 from tests.capture.test_optimizers import MAKERS
 
@@ -92,6 +94,14 @@ def _inference(name: str) -> Captured:
     return inference_from(make_model(architecture).eval(), inputs, batch_size=16, interval=2)
 
 
+def _decoding(make: Callable[[], nn.Module], end_token: int | None) -> Captured:
+    """Of three prompts in batches of two: beside the last there is none."""
+    prompts = [[3, 7, 1], [5], [2, 4]]
+    return decode_from(
+        make(), prompts, new_tokens=2, batch_size=2, interval=STEPS, end_token=end_token
+    )
+
+
 def _optimizer(name: str, **options: Any) -> Captured:
     return capture_fed(MAKERS[name], STEPS, **options)
 
@@ -103,6 +113,8 @@ MODELS: dict[str, Callable[[], Captured]] = {
     **{name: partial(_architecture, name) for name in ARCHITECTURES},
     **{name: partial(_optimizer, name) for name in OPTIMIZERS},
     **{f"inference, {name}": partial(_inference, name) for name in SCORED},
+    "decoding, gpt2": partial(_decoding, gpt2, None),
+    "decoding, llama": partial(_decoding, llama, 11),
     "images": _images,
     "stream": _stream,
 }
