@@ -5,15 +5,16 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from protocol.agents.bundle import publish_tensors
 from protocol.agents.requester import Offer, terms_of
 from protocol.chain.market import Terms
 from protocol.merkle import root_of_leaves
+from protocol.program.builder import FoldBuilder
 from protocol.program.canonical import encode_program
-from protocol.program.isa import Op, Type
+from protocol.program.isa import DType, Op, Type
 from protocol.program.manifest import Manifest
 from protocol.program.node import (
     Axis,
@@ -21,6 +22,7 @@ from protocol.program.node import (
     Instruction,
     Load,
     Node,
+    Operand,
     OperandKind,
     Program,
     TensorSpec,
@@ -171,6 +173,36 @@ def _huge_node(task: Task) -> Task:
     return with_node(task, 0, replace(task.program.nodes[0], shape=((1 << 31) - 1,)))
 
 
+def _fills_a_terabyte(task: Task) -> Task:
+    """A hundred outputs of 8 GiB each, that later nodes look into; each of them is valid."""
+    *nodes, counter = task.program.nodes
+    large = FoldBuilder(DType.I32, ((1 << 31) - 1,))
+    zeros = large.finish(large.i32(0))
+    first, groups, each = len(nodes), 8, 15
+    nodes += [zeros] * (groups * each)
+    sums = len(nodes)
+
+    def total(sources: Iterable[int], shape: tuple[int, ...], start: Operand | None) -> Node:
+        b = FoldBuilder(DType.I32, ())
+        value = b.i32(1) if start is None else b.iadd(b.load(start), b.i32(1))
+        for source in sources:
+            operand = Operand(OperandKind.NODE, source, DType.I32, shape)
+            value = b.iadd(value, b.load(operand))
+        return b.finish(value)
+
+    for group in range(groups):
+        begin = first + group * each
+        nodes.append(total(range(begin, begin + each), zeros.shape, None))
+    nodes.append(total(range(sums, sums + groups), (), counter.operands[0]))
+    bindings = tuple(
+        replace(binding, index=len(nodes) - 1)
+        if (binding.kind, binding.index) == (OperandKind.NODE, first)
+        else binding
+        for binding in task.program.bindings
+    )
+    return rebuilt(task, program=Program(tuple(nodes), bindings))
+
+
 def _files_gone(store: ContentStore, task: Task, offer: Offer) -> Terms:
     other = rebuilt(task, state=(task.state[0] + 1, *task.state[1:]))
     store.put(other.manifest.to_bytes())
@@ -284,6 +316,7 @@ BAD: dict[str, Bad] = {
     "program whose first node needs the last": Bad(_changed(_needs_later), "topological order"),
     "node that needs itself": Bad(_changed(_needs_itself), "topological order"),
     "output of huge shape": Bad(_changed(_huge_node), r"rule: "),
+    "outputs of a terabyte": Bad(_changed(_fills_a_terabyte), "[rule: trace bytes]"),
     "manifest that nobody has": Bad(_stated(manifest_root=ROOT), "not to be had", returns=True),
     "files that nobody has": Bad(_files_gone, "not to be had", returns=True),
     "data larger than anybody fetches": Bad(_oversized, "state and data have"),

@@ -14,6 +14,8 @@ FORBIDDEN = (
     "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.chmod", "shutil.", "socket.",
     "ctypes.", "urllib.", "webbrowser.", "ftplib.", "http.", "smtplib.", "telnetlib.",
 )  # fmt: skip
+HARMLESS = ("ctypes.create_string_buffer",)
+"""Zeros, which the chain's own hash function asks for."""
 CHANGES = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate")
 """Events whose arguments begin with a path that is changed."""
 
@@ -28,7 +30,7 @@ def crime(event: str, arguments: tuple[Any, ...], folder: Path, *, may_write: bo
         may_write: whether files in it are written and removed, too.
     """
     told = f"{event} {arguments!r}"[:300]
-    if event.startswith(FORBIDDEN):
+    if event.startswith(FORBIDDEN) and event not in HARMLESS:
         return told
     if event == "open" or event.startswith(CHANGES):
         changes = event != "open" or _writes(*arguments[1:])
