@@ -38,7 +38,7 @@ DRAWN: Final = 2
 """Segments that the verifier re-runs of the honest claim."""
 
 OFFER: Final = {"max-reward": "1000", "value-at-risk": "1000", "verifier-fee": "30"}
-_STEP: Final = re.compile(r"trained step (\d+) of \d+, loss (\S+)")
+_STEP: Final = re.compile(r"trained step (\d+) of \d+, loss (?!None)(\S+)")
 
 
 @dataclass
@@ -142,7 +142,7 @@ class Market:
         people.demand(won[0].judged, "the chain judged, no clock decided")
         people.demand(won[0].opener == _address(VERIFIER), "the verifier had opened it")
         shown = read_json(people.pinpoint("dispute", "show", _hex(won[0].dispute_id), "--json"))
-        sale.facts = {"lie": told.describe(self.task), **_verdict(shown, stake)}
+        sale.facts = {"lie": told.describe(self.task), **verdict(shown, stake)}
         self._explain_money(sale)
         return sale
 
@@ -159,7 +159,7 @@ class Market:
         (claim_id,) = reader.book.claims_on[task_id]
         winner = reader.book.solvers[claim_id]
         people.demand(winner == _address(solver), f"{solver} had won the bidding, not {winner}")
-        return Sale(task_id, solver, self._losses(solver))
+        return Sale(task_id, solver, self.losses(solver))
 
     def _terms(self, drawn: int) -> dict[str, str]:
         """Times that a solver on a slow machine would ask for; see `Figures.wanted_seconds`."""
@@ -189,7 +189,7 @@ class Market:
         phase = self.people.reader.task(sale.task_id).phase
         return phase in (TaskPhase.FINALISED, TaskPhase.REFUNDED)
 
-    def _losses(self, solver: str) -> dict[int, float]:
+    def losses(self, solver: str) -> dict[int, float]:
         """What the solver told of each step in its log."""
         log = (self.people.folder / f"{solver}.log").read_text(encoding="utf-8", errors="replace")
         return {int(step): float(loss) for step, loss in _STEP.findall(log)}
@@ -199,7 +199,7 @@ class Market:
         self.people.pinpoint("task", "show", _hex(sale.task_id), "--json")
 
 
-def _verdict(shown: dict[str, Any], stake: int) -> dict[str, str]:
+def verdict(shown: dict[str, Any], stake: int) -> dict[str, str]:
     """What `pinpoint dispute show` says of a conviction, for people."""
     place = shown["place"]
     where = [f"segment {place['segment']}", f"step {place['step']}"]
