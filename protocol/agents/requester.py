@@ -55,7 +55,13 @@ class Requester:
         self._attempts = Attempts(reader.now)
 
     def post(self, task: Task, offer: Offer) -> bytes:
-        """Publish and post a task; its id. Raises Reverted."""
+        """Publish and post a task; its id.
+
+        Raises:
+            TaskError, TensorError, InvalidProgram: It is not valid, and nobody would bid on it.
+            Reverted: The market refuses the terms.
+        """
+        task.check()
         publish_task(self._store, task)
         terms = terms_of(task, offer)
         known = set(self._reader.book.tasks)

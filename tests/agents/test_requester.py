@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from protocol.agents.requester import NotFinal
 from protocol.cli.demo.world import OFFER, World
+from protocol.program.validate import InvalidProgram
 from protocol.storage import ContentMissing, ContentWrong
-from protocol.training import Replay, Task
+from protocol.training import Replay, Task, TensorError
+from tests.agents.bad_tasks import dead_node, payload_nan, too_dear
 from tests.agents.scenes import LIAR, OFFER_ALL, play_out
 
 
@@ -25,6 +29,17 @@ def test_requester_fetches_the_trained_state_once_it_is_final(world: World, task
     expected = Replay(task).state(task.manifest.steps)
     for tensor, honest in zip(requester.result(task, task_id), expected, strict=True):
         np.testing.assert_array_equal(tensor, honest)
+
+
+@pytest.mark.parametrize("change", [dead_node, payload_nan, too_dear])
+def test_requester_posts_and_publishes_no_task_that_is_not_valid(
+    change: Callable[[Task], Task], world: World, task: Task
+) -> None:
+    requester = world.requester()
+    with pytest.raises((InvalidProgram, TensorError)):
+        requester.post(change(task), OFFER)
+    assert not world.ledger.entries
+    assert not (world.folder / "store").exists()
 
 
 def test_requester_of_a_fallen_claim_gets_its_escrow_and_no_result(
