@@ -40,7 +40,7 @@ class Kernel:
 
     @property
     def name(self) -> str:
-        """The way of computing that was chosen: matmul, guarded, terms, outputs or code."""
+        """The way of computing that was chosen: matmul, guarded, terms, outputs, switched, code."""
 
     @property
     def table_bytes(self) -> int:

@@ -9,6 +9,7 @@
 #include "guarded.h"
 #include "matmul.h"
 #include "plan.h"
+#include "switched.h"
 #include "thread_pool.h"
 
 namespace pinpoint {
@@ -178,8 +179,8 @@ std::unique_ptr<Kernel> prepare(const Node& node, const BlockOps& ops, int64_t g
   const double work = static_cast<double>(node.numel) * static_cast<double>(node.terms) *
                       static_cast<double>(node.instructions.size() + node.loads.size() + 1);
   std::unique_ptr<Kernel> kernel = choose(node, ops, most_table_bytes);
-  if (work >= static_cast<double>(grain)) return kernel;
-  return std::make_unique<SmallKernel>(std::move(kernel));
+  if (work < static_cast<double>(grain)) kernel = std::make_unique<SmallKernel>(std::move(kernel));
+  return prepare_switched(node, ops, std::move(kernel));
 }
 
 void fold_element(const Node& node, const void* const* operands, int64_t element, uint32_t* rows,

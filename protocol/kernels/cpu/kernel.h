@@ -11,7 +11,8 @@ namespace pinpoint {
 class Kernel {
  public:
   virtual ~Kernel() = default;
-  // Which way of computing was chosen: "matmul", "guarded", "terms", "outputs", "code".
+  // Which way of computing was chosen: "matmul", "guarded", "terms", "outputs", "code", or
+  // "switched", which asks first whether there is anything to compute.
   virtual const char* name() const = 0;
   // Memory that the kernel keeps beside the descriptor, about.
   virtual int64_t table_bytes() const { return 0; }
