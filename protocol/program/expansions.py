@@ -78,17 +78,30 @@ def exp(b: Body, x: Value) -> Value:
 def log(b: Body, x: Value) -> Value:
     """The natural logarithm of x: NaN below 0, -inf at 0."""
     small = b.flt(x, b.f32(_H("0x1p-126")))
-    v = b.select(small, b.mul(x, b.f32(_H("0x1p23"))), x)
-    word = b.bits(v)
-    e = b.isar(b.isub(word, b.i32(0x3F2AAAAB)), b.i32(23))
-    mantissa = b.from_bits(b.isub(word, b.ishl(e, b.i32(23))))
-    f = b.sub(mantissa, b.f32(1.0))
-    n = b.add(b.i2f(e), b.select(small, b.f32(-23.0), b.f32(0.0)))
-    p = horner(b, f, _LOG)
-    y = b.fma(n, b.f32(_H("0x1.62e430p-1")), b.fma(p, b.mul(f, f), f))
+    e, f = _split_for_log(b, b.select(small, b.mul(x, b.f32(_H("0x1p23"))), x))
+    y = _log_core(b, b.add(b.i2f(e), b.select(small, b.f32(-23.0), b.f32(0.0))), f)
     y = b.select(b.flt(x, b.f32(float("inf"))), y, x)  # inf and NaN stay
     y = b.select(b.flt(x, b.f32(0.0)), b.f32(float("nan")), y)
     return b.select(b.feq(x, b.f32(0.0)), b.f32(float("-inf")), y)
+
+
+def log_normal(b: Body, x: Value) -> Value:
+    """The same for x from 2^-126 to the largest number, in half the instructions."""
+    e, f = _split_for_log(b, x)
+    return _log_core(b, b.i2f(e), f)
+
+
+def _split_for_log(b: Body, x: Value) -> tuple[Value, Value]:
+    """Numbers e and f, with x = 2^e (1 + f) and 1 + f from 2/3 to 4/3."""
+    word = b.bits(x)
+    e = b.isar(b.isub(word, b.i32(0x3F2AAAAB)), b.i32(23))
+    mantissa = b.from_bits(b.isub(word, b.ishl(e, b.i32(23))))
+    return e, b.sub(mantissa, b.f32(1.0))
+
+
+def _log_core(b: Body, n: Value, f: Value) -> Value:
+    p = horner(b, f, _LOG)
+    return b.fma(n, b.f32(_H("0x1.62e430p-1")), b.fma(p, b.mul(f, f), f))
 
 
 def log1p(b: Body, x: Value) -> Value:

@@ -7,6 +7,8 @@ counter (element, step, high word of the seed, 0). The key is constant, so its s
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from protocol.program.body import Body, Value
 from protocol.program.isa import WORD_MASK
 
@@ -15,6 +17,24 @@ MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 
 Words = tuple[int, int, int, int]
+Part = Value | int
+"""A word of a counter: of a body, or known when it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Multiplier:
+    """One of `MULTIPLIERS`, as a number and as a value of a body."""
+
+    number: int
+    value: Value
+
+    def high(self, b: Body, c: Part) -> Part:
+        """The upper word of its product with ``c``."""
+        return self.number * c >> 32 if isinstance(c, int) else b.imulhi(self.value, c)
+
+    def low(self, b: Body, c: Part) -> Part:
+        """The lower word."""
+        return self.number * c & WORD_MASK if isinstance(c, int) else b.imul(self.value, c)
 
 
 def philox(counter: Words, key: tuple[int, int]) -> Words:
@@ -40,19 +60,33 @@ def key_schedule(key: tuple[int, int]) -> list[tuple[int, int]]:
 
 
 def philox_words(
-    b: Body, counter: tuple[Value, Value, Value, Value], key: tuple[int, int]
+    b: Body, counter: tuple[Part, Part, Part, Part], key: tuple[int, int]
 ) -> tuple[Value, Value, Value, Value]:
-    """The same as instructions: 8 per round; what a caller does not use is dropped at layout."""
+    """The same as instructions: 8 per round; what a caller does not use is dropped at layout.
+
+    What follows from whole numbers in the counter alone is computed here, and takes none.
+    """
     c0, c1, c2, c3 = counter
-    m0, m1 = b.i32(MULTIPLIERS[0]), b.i32(MULTIPLIERS[1])
+    m0, m1 = (_Multiplier(m, b.i32(m)) for m in MULTIPLIERS)
     for k0, k1 in key_schedule(key):
         c0, c1, c2, c3 = (
-            b.ixor(b.ixor(b.imulhi(m1, c2), c1), b.i32(k0)),
-            b.imul(m1, c2),
-            b.ixor(b.ixor(b.imulhi(m0, c0), c3), b.i32(k1)),
-            b.imul(m0, c0),
+            _mixed(b, m1.high(b, c2), c1, k0),
+            m1.low(b, c2),
+            _mixed(b, m0.high(b, c0), c3, k1),
+            m0.low(b, c0),
         )
-    return c0, c1, c2, c3
+    w0, w1, w2, w3 = (b.i32(c) if isinstance(c, int) else c for c in (c0, c1, c2, c3))
+    return w0, w1, w2, w3
+
+
+def _mixed(b: Body, product: Part, c: Part, key: int) -> Part:
+    if isinstance(c, int):
+        product, c = c, product
+    if isinstance(c, int):
+        return product ^ c ^ key if isinstance(product, int) else b.ixor(product, b.i32(c ^ key))
+    if isinstance(product, int):
+        return b.ixor(c, b.i32(product ^ key))
+    return b.ixor(b.ixor(product, c), b.i32(key))
 
 
 def uniform_word(b: Body, seed: int, node: int, step: Value, element: Value) -> Value:

@@ -1,22 +1,20 @@
 """Random draws: Philox words of (task seed, draw, step, element) instead of a hidden stream.
 
-Uniform numbers are the word's upper 24 bits over 2^24; whole numbers its product with their range,
-the upper word of it; normal ones come from two uniform ones by Box and Muller's cosine.
+`draws` makes floats of the words; whole numbers are the upper word of their product with the range.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
+from protocol.capture import draws
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.values import Lowered, View
-from protocol.program import expansions, philox
+from protocol.program import philox
 from protocol.program.body import Body, Value
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType
-
-_UNIT = 2.0**-24
 
 
 def draw_mask(ctx: Context, probability: float) -> View:
@@ -78,28 +76,22 @@ def _randint_low(ctx: Context, *arguments: Any, **__: Any) -> Lowered:
 def _draw_uniform(ctx: Context, low: float, high: float) -> Lowered:
     _need_float(ctx)
 
-    def emit(b: Body, word: Value) -> Value:
-        unit = b.mul(b.i2f(b.ishr(word, b.i32(8))), b.f32(_UNIT))
-        return unit if (low, high) == (0.0, 1.0) else b.fma(unit, b.f32(high - low), b.f32(low))
-
     (word,) = _draw_words(ctx, 1)
-    return ctx.lazy(lambda b, v: emit(b, v[0]), word, shape=word.shape, dtype=DType.F32)
+
+    def emit(b: Body, v: Sequence[Value]) -> Value:
+        return draws.uniform(b, v[0], low, high)
+
+    return ctx.lazy(emit, word, shape=word.shape, dtype=DType.F32)
 
 
 def _draw_normal(ctx: Context, mean: float, std: float) -> Lowered:
-    """sqrt(-2 log u) cos(2 pi v), u in steps of 2^-24 from half of one, so never 0."""
     _need_float(ctx)
-
-    def emit(b: Body, first: Value, second: Value) -> Value:
-        u, v = (b.i2f(b.ishr(word, b.i32(8))) for word in (first, second))
-        u = b.fma(u, b.f32(_UNIT), b.f32(_UNIT / 2))
-        radius = b.sqrt(b.mul(b.f32(-2.0), expansions.log(b, u)))
-        turned = expansions.cos(b, b.mul(v, b.f32(2.0 * math.pi * _UNIT)))
-        value = b.mul(radius, turned)
-        return value if (mean, std) == (0.0, 1.0) else b.fma(value, b.f32(std), b.f32(mean))
-
     words = _draw_words(ctx, 2)
-    return ctx.lazy(lambda b, v: emit(b, *v), *words, shape=words[0].shape, dtype=DType.F32)
+
+    def emit(b: Body, v: Sequence[Value]) -> Value:
+        return draws.normal_of_two(b, v[0], v[1], mean, std)
+
+    return ctx.lazy(emit, *words, shape=words[0].shape, dtype=DType.F32)
 
 
 def _draw_whole(ctx: Context, low: int, high: int) -> Lowered:
