@@ -1,13 +1,13 @@
 """An example of `examples/`, as the harness sees it: the module ``make_task.py`` of its folder.
 
     STEPS = 300                                              # of the whole run
-    def arguments(steps: int = STEPS) -> dict[str, Any]      # the arguments of task_from
+    def arguments(steps: int = STEPS) -> dict[str, Any]      # of task_from, or inference_from
     def make_task(steps: int = STEPS) -> Captured            # task_from(**arguments(steps))
     def evaluate(state: Mapping[str, ndarray]) -> dict[str, str]   # what -> figures, or a sample
     def stock_losses(steps: int) -> list[float]              # only where `stock` cannot do it
 
 ``evaluate`` loads a state into plain PyTorch and says how good it is. It is called with the
-delivered state, and with the initial one.
+delivered state, and with the initial one if something is trained.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Example:
     Attributes:
         name: of its folder.
         steps: of the whole run.
-        arguments: those of ``task_from``, for so many steps.
+        arguments: those of ``task_from`` or ``inference_from``, for so many steps.
         make_task: the task of so many steps.
         evaluate: what a state can do, for people.
         stock_losses: of plain PyTorch on the same batches, if the example does that itself.

@@ -1,7 +1,8 @@
 """Which lie a cheating solver tells about a task, so that it changes what is sold.
 
 ``one-ulp``: one unit in the last place of one element of one gradient, of the node that adds most,
-in the last step of a segment in the run's first half. ``lazy``: a whole segment is not trained.
+in the last step of a segment in the run's first half; where nothing is trained, of one activation.
+``lazy``: a whole segment is not computed.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Lie:
         """For people."""
         if self.name == LAZY:
             first, end = self.numbers
-            return f"does not train the steps {first} to {end - 1}, and copies the state"
+            return f"does not compute the steps {first} to {end - 1}, and copies the state"
         step, node, element = self.numbers
         return (
             f"adds one unit in the last place to element {element:,} of "
@@ -94,16 +95,17 @@ def choose(name: str, task: Task, checkpoints: Checkpoints, segment: int) -> Lie
 
 
 def _targets(task: Task, step: int, before: Sequence[Tensor]) -> Iterator[Target]:
-    """Elements of gradients to try, those of the largest magnitude first."""
+    """Elements to try of the nodes that add most, those of the largest magnitude first."""
     nodes = task.program.nodes
-    gradients = [
+    phase = "(fwd)" if task.manifest.loss_state is None else "(bwd)"
+    sums = [
         index
         for index, node in enumerate(nodes)
-        if "(bwd)" in task.manifest.origins[index] and node.terms > 1 and node.dtype is DType.F32
+        if phase in task.manifest.origins[index] and node.terms > 1 and node.dtype is DType.F32
     ]
-    gradients.sort(key=lambda index: nodes[index].numel * nodes[index].terms, reverse=True)
-    outputs = StepRunner(task.program).outputs(step, before, task.data, gradients[:NODES])
-    for index in gradients[:NODES]:
+    sums.sort(key=lambda index: nodes[index].numel * nodes[index].terms, reverse=True)
+    outputs = StepRunner(task.program).outputs(step, before, task.data, sums[:NODES])
+    for index in sums[:NODES]:
         values = np.abs(np.nan_to_num(outputs[index].reshape(-1), posinf=0.0, neginf=0.0))
         for element in np.argsort(values)[::-1][:ELEMENTS]:
             yield Target(step, index, int(element))

@@ -5,7 +5,8 @@
 NAME is an example of `examples/`. Its data is fetched, its task is built, and it is sold twice on a
 devnet of real processes: an honest solver is paid, a cheating one is convicted. Then the delivered
 model is judged in plain PyTorch on what it has not seen, stock PyTorch trains on the same batches,
-and the losses of all three are drawn. Exit code 0 if everything ended as it must.
+and the losses of all three are drawn. Where nothing is trained, the delivered outputs are judged,
+and there is nothing to draw. Exit code 0 if everything ended as it must.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from scripts.devnet.town import TownError, town
 from scripts.real import curves, example, lie
 from scripts.real.example import Example, ExampleError
 from scripts.real.market import Market, Sale
-from scripts.real.stock import stock_losses
+from scripts.real.stock import state_of, stock_losses
 
 PICTURES: Final = Path(".cache") / "curves"
 STOCK_STEPS: Final = 60
@@ -78,7 +79,11 @@ def play(found: Example, chosen: argparse.Namespace, folder: Path) -> None:
         tell("a cheating solver")
         cheat = timed(lambda: market.sell_to_cheat(told))
         people.stop_all()
-    judge(found, dict(zip(names, task.state, strict=True)), honest.state)
+    if task.manifest.loss_state is None:
+        judge(found, {"as delivered": honest.state})
+        return
+    initial = dict(zip(names, task.state, strict=True))
+    judge(found, {"before training": initial, "as delivered": honest.state})
     stock = train_stock(found, steps, min(chosen.stock, steps))
     picture = chosen.png or PICTURES / f"{found.name}.png"
     title = f"{found.name}: {steps} steps; the lie is told in step {told.numbers[0]}"
@@ -116,23 +121,25 @@ def timed(sell: object) -> Sale:
     return sale
 
 
-def judge(
-    found: Example, initial: Mapping[str, np.ndarray], delivered: Mapping[str, np.ndarray]
-) -> None:
-    """Tell what the model could do before, and what it can do now."""
-    for when, state in (("before training", initial), ("as delivered", delivered)):
+def judge(found: Example, states: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """Tell what the model can do, or what its outputs are good for, with each of the states."""
+    for when, state in states.items():
         for what, text in found.evaluate(state).items():
             tell(f"{what} {when}: {text}")
 
 
 def train_stock(found: Example, steps: int, few: int) -> dict[int, float]:
-    """Losses of stock PyTorch in the first steps, by step from 1."""
+    """Losses of stock PyTorch in the first steps, from 1; after all of them its model is judged."""
     if few == 0:
         return {}
     if found.stock_losses is not None:
         losses = found.stock_losses(few)
     else:
-        losses = stock_losses(found.arguments(steps), few)
+        arguments = found.arguments(steps)
+        losses = stock_losses(arguments, few)
+        if few == steps:
+            for what, text in found.evaluate(state_of(arguments["model"])).items():
+                tell(f"{what} by stock PyTorch, trained as long: {text}")
     return dict(enumerate(losses, start=1))
 
 

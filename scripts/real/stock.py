@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from protocol.capture.batches import stored_order
+from protocol.capture.captured import MODEL_PREFIX
 from protocol.capture.columns import U8_SCALE, Images, Windows, column_of
 from protocol.capture.feeds import by_name, examples_of, like, loss_of, split_data
 from protocol.capture.shuffling import keyed_order
@@ -50,6 +51,12 @@ def stock_losses(arguments: dict[str, Any], steps: int) -> list[float]:
             schedule.step()
         losses.append(value.item())
     return losses
+
+
+def state_of(model: torch.nn.Module) -> dict[str, np.ndarray]:
+    """The model's tensors as a task's state names them."""
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    return {MODEL_PREFIX + name: tensor.detach().numpy() for name, tensor in tensors}
 
 
 def batches(arguments: dict[str, Any], steps: int) -> Iterator[tuple[Any, Any]]:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import pytest
 
+from protocol.capture import outputs_of
 from protocol.capture.examples import digits
 from protocol.kernels import Executor
 from protocol.training.checkpoints import InitialState
 from protocol.training.replay import Replay
 from protocol.training.task import Task
 from scripts.real.lie import LAZY, LIES, ONE_ULP, Lie, choose
+from tests.training.scores import scores_task
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,19 @@ def test_choose_of_one_ulp_takes_the_last_step_and_the_largest_gradient(task: Ta
     assert step == 2
     assert "(bwd)" in task.manifest.origins[node]
     assert 0 <= element < task.program.nodes[node].numel
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_choose_where_nothing_is_trained_changes_the_outputs(name: str) -> None:
+    scores = scores_task()
+    lie = choose(name, scores, InitialState(scores), segment=2)
+    honest, lying = (
+        outputs_of(zip(["outputs.output", "step"], replay.state(5), strict=True))["output"]
+        for replay in (Replay(scores), Replay(scores, hooks=lie.conduct().hooks))
+    )
+    assert lying[:8].tobytes() == honest[:8].tobytes(), "the first segment is honest"
+    assert lying[8:16].tobytes() != honest[8:16].tobytes()
+    assert "compute" in lie.describe(scores) or "(fwd)" in lie.describe(scores)
 
 
 def test_lie_survives_a_command_line(task: Task) -> None:

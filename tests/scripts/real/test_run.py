@@ -32,4 +32,5 @@ def test_run_of_images_pays_the_honest_and_convicts_the_cheat(tmp_path, capsys) 
     assert "convicted" in told
     assert "1 ulp apart" in told
     assert "accuracy as delivered" in told
+    assert "accuracy by stock PyTorch, trained as long" in told
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from protocol.capture.captured import load_into
 from protocol.capture.columns import Images, next_tokens
 from protocol.capture.schedules import warmup_cosine
 from protocol.capture.task import task_from
-from scripts.real.stock import stock_losses
+from scripts.real.stock import state_of, stock_losses
 from tests.capture.running import states
 
 STEPS = 6
@@ -79,6 +80,18 @@ def named() -> dict[str, Any]:
         "batch_size": 4,
         "schedule": torch.optim.lr_scheduler.StepLR(optimizer, 2),
     }
+
+
+def test_state_of_a_stock_model_can_stand_for_a_delivered_one() -> None:
+    arguments = images()
+    stock_losses(arguments, STEPS)
+    state, model = state_of(arguments["model"]), images()["model"]
+    load_into(model, state.items())
+    assert model.state_dict().keys() == {name.removeprefix("model.") for name in state}
+    for name, tensor in model.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), state["model." + name])
+    trained = {name for name, _ in task_from(**images()).state}
+    assert state.keys() <= trained
 
 
 @pytest.mark.parametrize(
