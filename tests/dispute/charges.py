@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from protocol.kernels import Executor
 from protocol.kernels.executor import Compiled
 from protocol.kernels.reference import evaluator
-from protocol.program.cost import TreeSizes, arithmetic_gas, judgement_of_load
+from protocol.program.cost import TreeSizes, arithmetic_gas, judgement_gas, judgement_of_load
 from protocol.program.isa import DType
 from protocol.program.node import LOADED_WORD, Load, Node, OperandKind
 from protocol.training import StepRunner, Task
@@ -113,6 +113,10 @@ class Case:
         """The run of the solver that the charge is true of."""
         hooks = Wrong(charge.lie, self._carrier if charge.carried else None)
         return Replay(self.task, executor=executor(), hooks=hooks)
+
+    def worst_bound(self) -> int:
+        """The most gas that a judgement of any node may take."""
+        return max(judgement_gas(node, self.sizes) for node in self.task.program.nodes)
 
     def charges(self, kind: str) -> Iterator[Charge]:
         """One for each way in which nodes of the kind can be judged."""
