@@ -3,8 +3,10 @@
     python -m scripts.architectures              train both, print the table
     python -m scripts.architectures --write      and put it into the page
     python -m scripts.architectures --large      build a GPT-2 of 124 M parameters instead
+    python -m scripts.architectures --judged     dispute every kind of node of every model instead
 
-The table takes two minutes. The large model is not downloaded: its weights are random ones.
+The first table takes two minutes, that of disputes six. The large model is not downloaded: its
+weights are random ones.
 """
 
 from __future__ import annotations
@@ -45,6 +47,11 @@ HEAD = (
     f"| losses, first {FIRST} steps | {STEPS} steps | PyTorch f32 against f64 |\n"
     "|---|---:|---:|---:|---:|---:|---:|---:|\n"
 )
+DISPUTES_HEAD = (
+    "| model | kinds of nodes | places | worst judgement in a dispute, gas "
+    "| in a market | bound |\n"
+    "|---|---:|---:|---:|---:|---:|\n"
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,15 +59,35 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="put it into docs/MODELS.md")
     parser.add_argument("--large", action="store_true", help="the large GPT-2 instead")
+    parser.add_argument("--judged", action="store_true", help="disputes about nodes instead")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    mark = "large" if options.large else "architectures"
-    text = large() if options.large else HEAD + "".join(map(row, ARCHITECTURES))
+    mark = "large" if options.large else "judged" if options.judged else "architectures"
+    text = {"large": large, "judged": disputes, "architectures": table}[mark]()
     print(text, end="")
     if options.write:
         page = PAGE.read_text(encoding="utf-8")
         PAGE.write_text(replace_part(page, mark, text), encoding="utf-8")
     return 0
+
+
+def table() -> str:
+    """All architectures beside PyTorch."""
+    return HEAD + "".join(map(row, ARCHITECTURES))
+
+
+def disputes() -> str:
+    """What disputes about every kind of node of every model came to."""
+    from tests.dispute.charges import Case
+    from tests.dispute.judgements import judge_all
+    from tests.dispute.models import MODELS, task_of
+
+    text = DISPUTES_HEAD
+    for name in MODELS:
+        judged = judge_all(Case(task_of(name)))
+        figures = (judged.kinds, judged.charges, judged.in_dispute, judged.in_market, judged.bound)
+        text += "| " + " | ".join([name, *(f"{figure:,}" for figure in figures)]) + " |\n"
+    return text
 
 
 def row(name: str) -> str:
