@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any, Final
 
 MAX_DEPTH: Final = 64
@@ -22,12 +23,18 @@ def read_json(data: bytes | str, max_depth: int = MAX_DEPTH) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: it is not JSON, or its lists and objects are nested deeper than ``max_depth``.
+        ValueError: it is not JSON, its lists and objects are nested deeper than ``max_depth``, or
+            an integer has more digits than Python turns into one.
     """
     raw = data.encode() if isinstance(data, str) else data
     require_shallow(raw, max_depth)
     try:
         return json.loads(raw.decode())  # of bytes, the library would guess the encoding
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError as error:  # Python's own words advise to lift the limit
+        most = sys.get_int_max_str_digits()
+        raise ValueError(f"an integer in it has more than {most} digits") from error
     except RecursionError as error:
         raise ValueError(f"nested too deep: {error}") from error
 

@@ -42,6 +42,12 @@ def test_text_that_is_not_json_is_refused(text: str) -> None:
         read_json(text)
 
 
+def test_integer_without_end_is_refused_in_plain_words() -> None:
+    assert read_json("[" + "9" * 4_000 + "]") == [10**4_000 - 1]
+    with pytest.raises(ValueError, match=r"^an integer in it has more than 4300 digits$"):
+        read_json('{"version":' + "9" * 1_000_000 + "}")
+
+
 def test_brackets_behind_characters_that_look_like_quotes_in_utf16_are_refused() -> None:
     text = '["\u2200",' + "[" * 500 + "]" * 500 + ',"\u2200"]'
     for encoding in ("utf-16-le", "utf-16-be", "utf-16", "utf-32"):
