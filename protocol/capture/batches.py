@@ -6,46 +6,79 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.parameter import is_lazy
 
-from protocol.capture.errors import CaptureError, UnsupportedDtype
+from protocol.capture.errors import COMPLEX, CaptureError, UnsupportedDtype
 from protocol.capture.shuffling import KEYED, steps_per_epoch
-from protocol.capture.values import STORED
+
+_READ = "(docs/CAPTURE.md, Data)"
 
 
 def as_stored(array: Any, name: str) -> np.ndarray:
     """``array`` (NumPy or tensor) in one of the stored types: f32, i32 or u8.
 
-    i64 becomes i32 when all its values fit; f64 and half types are refused.
+    Integers of other types become i32 when all their values fit; f64 and half types are refused,
+    and tensors without values or not dense.
     """
     if isinstance(array, torch.Tensor):
-        if array.dtype not in STORED or array.layout is not torch.strided:
-            kind = array.dtype if array.dtype not in STORED else array.layout
-            raise UnsupportedDtype(
-                f"{name} is {str(kind).removeprefix('torch.')}; programs compute in float32, int32 "
-                "and uint8, on dense tensors: convert it first, e.g. model.float()"
-            )
-        array = array.detach().cpu().numpy()
-    array = np.asarray(array)
+        array = _from_tensor(array, name)
+    try:
+        array = np.asarray(array)
+    except ValueError as error:  # rows of different lengths
+        raise CaptureError(
+            f"{name} is no regular array: {error}; pad or cut its rows to one length {_READ}"
+        ) from error
     if array.dtype == np.bool_:
         array = array.astype(np.uint8)
-    if array.dtype == np.int64:
+    if array.dtype.kind in "iu" and array.dtype != np.uint8:
         if array.size and (array.min() < -(1 << 31) or array.max() >= 1 << 31):
             raise UnsupportedDtype(
-                f"{name} holds {array.min()}..{array.max()}, beyond the 32 bits of an i32"
+                name,
+                f"{array.dtype} with values {array.min()}..{array.max()}, beyond the 32 bits of an "
+                "int32",
+                "make the values smaller, e.g. count from 0",
             )
         array = array.astype(np.int32)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype == np.float32:
         nan = np.isnan(array)
         if nan.any():  # only the canonical NaN may be committed
             array = np.where(nan, np.uint32(0x7FC00000).view(np.float32), array)
     elif array.dtype not in (np.int32, np.uint8):
-        raise UnsupportedDtype(
-            f"{name} is {array.dtype}; programs compute in float32, int32 and uint8: "
-            "convert it first, e.g. array.astype('float32')"
-        )
+        raise UnsupportedDtype(name, str(array.dtype), _advice(array.dtype))
     if array.size == 0:
-        raise CaptureError(f"{name} of shape {array.shape} has no elements")
+        raise CaptureError(f"{name} of shape {array.shape} has no elements; give at least one")
     return np.array(array, order="C")  # ascontiguousarray would make a scalar a vector
+
+
+def _from_tensor(tensor: torch.Tensor, name: str) -> np.ndarray:
+    """The tensor's values. CaptureError if it has none, UnsupportedDtype if NumPy has no type."""
+    if is_lazy(tensor):
+        raise CaptureError(
+            f"{name} has no shape yet: its module is lazy; call the model once on a batch before "
+            f"the optimiser is made {_READ}"
+        )
+    if tensor.is_meta:
+        raise CaptureError(
+            f"{name} is on the meta device, which has no values; load weights into the model, or "
+            f"make it outside of torch.device('meta') {_READ}"
+        )
+    if tensor.layout is not torch.strided:
+        kind = str(tensor.layout).removeprefix("torch.")
+        raise UnsupportedDtype(name, kind, "give a dense tensor: tensor.to_dense()")
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if tensor.dtype.is_complex:
+        raise UnsupportedDtype(name, kind, COMPLEX)
+    if tensor.is_quantized or (tensor.is_floating_point() and tensor.dtype != torch.float32):
+        raise UnsupportedDtype(name, kind, "convert it first, e.g. model.float() or tensor.float()")
+    array: np.ndarray = tensor.detach().cpu().resolve_conj().resolve_neg().numpy()
+    return array
+
+
+def _advice(dtype: np.dtype) -> str:
+    if dtype.kind == "f":
+        return "convert it first, e.g. array.astype('float32')"
+    return COMPLEX if dtype.kind == "c" else "make numbers of it, e.g. tokens of text"
 
 
 def stored_order(
@@ -88,5 +121,5 @@ def checked_order(order: np.ndarray, steps: int, batch_size: int, examples: int)
             f"order names examples {order.min()}..{order.max()}, there are {examples}"
         )
     if order.dtype not in (np.dtype(np.int32), np.dtype(np.int64)):
-        raise UnsupportedDtype(f"order is {order.dtype}, expected int32")
+        raise UnsupportedDtype("order", str(order.dtype), "convert it: order.astype('int32')")
     return np.ascontiguousarray(order.astype(np.int32))

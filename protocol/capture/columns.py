@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,6 +27,7 @@ from protocol.program.isa import DType
 U8_SCALE = 1.0 / 255.0  # what a u8 input is multiplied by, as torchvision's ToTensor divides
 
 _READ = "(docs/CAPTURE.md, Data)"
+_WANTS_INTEGERS = re.compile(r"(int32|int64|Int|Long).*(float32|Float)|(float32|Float).*(Int|Long)")
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Windows:
 
     Window e begins at ``e * stride + ahead``. Stride 1 makes every position a beginning, so that
     an order takes windows at random offsets; the default, ``length``, cuts the stream in pieces.
-    Columns around one and the same array store it once.
+    Columns around the same stream store it once.
 
     Attributes:
         stream: one dimension; integers and u8 are tokens (the model sees integers), or f32.
@@ -81,7 +84,7 @@ class Column(ABC):
 
     examples: int
     arrays: dict[str, np.ndarray]
-    shared: Any = None  # what columns that are stored once are made of
+    is_scaled = False  # does the model see f32 where bytes are stored?
 
     @abstractmethod
     def like(self, batch_size: int) -> torch.Tensor:
@@ -98,14 +101,13 @@ class Batch:
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.columns = {name: column_of(part, f"data {name}") for name, part in given.items()}
         self.examples = examples_of({name: c.examples for name, c in self.columns.items()})
-        first: dict[int, str] = {}
-        self._stored_as = {
-            name: name if c.shared is None else first.setdefault(id(c.shared), name)
-            for name, c in self.columns.items()
-        }
+        self._stored_as: dict[str, str] = {}
+        for name, column in self.columns.items():
+            twins = (n for n in self._stored_as if _is_same_data(self.columns[n], column))
+            self._stored_as[name] = next(twins, name)
 
     def tensors(self) -> list[tuple[str, np.ndarray]]:
-        """The data tensors; columns around one and the same stream have one."""
+        """The data tensors; columns of the same values have one."""
         return [
             (name + suffix, array)
             for name, column in self.columns.items()
@@ -124,8 +126,41 @@ class Batch:
             for name, column in self.columns.items()
         ]
 
+    @contextlib.contextmanager
+    def explaining(self) -> Iterator[None]:
+        """What a model says of bytes that it sees as f32 becomes a CaptureError."""
+        try:
+            yield
+        except CaptureError:
+            raise
+        except (RuntimeError, TypeError, IndexError) as error:
+            scaled = [name for name, column in self.columns.items() if column.is_scaled]
+            words = str(error).partition("\n")[0]
+            if not scaled or not _WANTS_INTEGERS.search(words):
+                raise
+            raise CaptureError(
+                f"{' and '.join(scaled)} holds bytes (uint8), which the model sees as float32, "
+                f"value / 255, and it says: {words}; give labels and tokens as integers, "
+                f"array.astype('int32'), or tokens as Windows {_READ}"
+            ) from error
+
     def _tensor(self, data: Callable[[str], View], name: str, suffix: str) -> View:
         return data(self._stored_as[name] + suffix)
+
+
+def _is_same_data(one: Column, other: Column) -> bool:
+    """Would both store the same bytes?"""
+    if one.arrays.keys() != other.arrays.keys():
+        return False
+    pairs = [(one.arrays[suffix], other.arrays[suffix]) for suffix in one.arrays]
+    return all(
+        a.dtype == b.dtype and a.shape == b.shape and np.array_equal(_bits(a), _bits(b))
+        for a, b in pairs
+    )
+
+
+def _bits(array: np.ndarray) -> np.ndarray:
+    return array.reshape(-1).view(np.uint8)
 
 
 def column_of(given: Any, name: str) -> Column:
@@ -143,6 +178,7 @@ class _Plain(Column):
     def __init__(self, given: Any, name: str) -> None:
         self.is_logical = getattr(given, "dtype", None) in (np.dtype(np.bool_), torch.bool)
         self.array = as_stored(given, name)
+        self.is_scaled = self.array.dtype == np.uint8 and not self.is_logical
         self.examples = self.array.shape[0] if self.array.ndim else 0
         self.arrays = {"": self.array}
 
@@ -153,12 +189,11 @@ class _Plain(Column):
 
     def write(self, gather: Gather, name: str, data: Callable[[str], View]) -> View:
         source = data("")
-        is_scaled = source.dtype is DType.U8 and not self.is_logical
         shape = (gather.batch_size, *source.shape[1:])
-        b = FoldBuilder(DType.F32 if is_scaled else source.dtype, shape)
+        b = FoldBuilder(DType.F32 if self.is_scaled else source.dtype, shape)
         rest = [b.out(i) for i in range(1, len(shape))]
         value = source.load(b, [gather.example(b), *rest])
-        if is_scaled:
+        if self.is_scaled:
             value = b.mul(b.i2f(value), b.f32(U8_SCALE))
         return gather.writer.add(b.finish(value), Origin(name, "fwd"), "batch")
 
@@ -232,7 +267,6 @@ class _Windows(Column):
             )
         self.examples = (stream.size - reach) // self.stride + 1
         self.arrays = {"": stream}
-        self.shared = given.stream
         self.dtype = DType.F32 if stream.dtype == np.float32 else DType.I32
 
     def like(self, batch_size: int) -> torch.Tensor:

@@ -6,6 +6,10 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
+
+COMPLEX: Final = "programs have no complex numbers; keep two float32 tensors, as torch.view_as_real"
+"""What to do about a complex tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,32 @@ class UnsupportedOperator(CaptureError):
 
 
 class UnsupportedDtype(CaptureError):
-    """A tensor type outside f32, i32 (i64 within its range), u8 and bool."""
+    """A tensor type outside f32, i32 (integers within its range), u8 and bool.
+
+    Attributes:
+        tensor: what has the type: ``parameter 0.weight``, ``data inputs``, the output of an
+            operator.
+        dtype: the type in the words of PyTorch or NumPy, with values that are out of its range.
+        advice: how to convert it.
+        origin: of the operator; empty for a tensor that was given.
+    """
+
+    def __init__(self, tensor: str, dtype: str, advice: str, origin: Origin | None = None) -> None:
+        self.tensor = tensor
+        self.dtype = dtype
+        self.advice = advice
+        self.origin = origin or Origin()
+        super().__init__(
+            f"{tensor}{self.place()} is {dtype}; programs compute in float32, int32 and uint8: "
+            f"{advice}"
+        )
+
+    def place(self) -> str:
+        """`` in 0.attention, model.py:7 `...```, or nothing for a tensor that was given."""
+        if self.origin == Origin():
+            return ""
+        source = f", {self.origin.source}" if self.origin.source else ""
+        return f" in {self.origin.module or 'the model'}{source}"
 
 
 class UnsupportedOptimizer(CaptureError):

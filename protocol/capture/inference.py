@@ -142,8 +142,9 @@ def _by_name(said: Any, examples: int) -> dict[str, torch.Tensor]:
         if tensor.dtype not in STORED:
             kind = str(tensor.dtype).removeprefix("torch.")
             raise UnsupportedDtype(
-                f"output {name} is {kind}; programs compute in float32, int32 and uint8: convert "
-                f"it in output=, or the model with model.float() {_READ}"
+                f"output {name}",
+                kind,
+                f"convert it in output=, or the model with model.float() {_READ}",
             )
     return dict(named)
 

@@ -42,6 +42,55 @@ def test_integers_narrow_when_they_fit() -> None:
         as_stored(np.zeros((0, 3), np.float32), "x")
 
 
+def test_numbers_of_any_width_and_byte_order_are_stored_alike() -> None:
+    numbers = np.arange(6).reshape(2, 3)
+    for kind in (np.int8, np.int16, np.uint16, np.uint32, np.uint64, ">i4", ">i8", "<u2"):
+        stored = as_stored(numbers.astype(kind), "x")
+        assert stored.dtype == np.int32
+        assert (stored == numbers).all()
+    stored = as_stored(np.array([1.5, np.nan], ">f4"), "x")
+    assert stored.dtype == np.float32
+    assert stored.view(np.uint32).tolist() == [0x3FC00000, 0x7FC00000]
+    for layout in (np.asfortranarray(numbers), numbers[:, ::-1], np.repeat(numbers, 2, 0)[::2]):
+        assert as_stored(layout, "x").flags.c_contiguous
+        assert (as_stored(layout, "x") == layout).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "dtype", "advice"),
+    [
+        (torch.ones(2).half(), "float16", r"model\.float"),
+        (torch.ones(2).bfloat16(), "bfloat16", r"model\.float"),
+        (torch.ones(2).double(), "float64", r"model\.float"),
+        (torch.ones(2).to(torch.complex64), "complex64", "view_as_real"),
+        (torch.ones(2).to_sparse(), "sparse_coo", "to_dense"),
+        (np.ones(2), "float64", r"astype\('float32'\)"),
+        (np.ones(2, np.complex64), "complex64", "view_as_real"),
+        (np.array(["a"]), "<U1", "tokens"),
+        (np.array([None]), "object", "tokens"),
+        (np.array([1 << 31]), "2147483648", "beyond the 32 bits"),
+    ],
+)
+def test_type_that_programs_lack_is_refused_with_name_and_remedy(given, dtype, advice) -> None:
+    with pytest.raises(UnsupportedDtype, match=advice) as refused:
+        as_stored(given, "data x")
+    assert refused.value.tensor == "data x"
+    assert dtype in refused.value.dtype
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (torch.ones(2, device="meta"), "meta device, which has no values"),
+        (torch.nn.LazyLinear(3).weight, "its module is lazy"),
+        ([[1.0], [1.0, 2.0]], "no regular array"),
+    ],
+)
+def test_tensor_without_values_is_refused_with_its_name(given, says) -> None:
+    with pytest.raises(CaptureError, match=f"data x.*{says}"):
+        as_stored(given, "data x")
+
+
 def test_warmup_rises_linearly_then_the_cosine_falls_to_the_floor() -> None:
     factor = warmup_cosine(100, 10, floor=0.1)
     assert [factor(s) for s in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])

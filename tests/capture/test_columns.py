@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from protocol.capture.captured import Captured
-from protocol.capture.columns import Images, Windows, next_tokens
+from protocol.capture.columns import Batch, Images, Windows, next_tokens
 from protocol.capture.errors import CaptureError
 from protocol.capture.task import task_from
 from tests.capture.agreement import assert_engines_agree
@@ -185,3 +185,20 @@ def test_engines_agree_on_windows_and_images() -> None:
 def test_windows_that_do_not_fit_are_refused(windows: Windows, message: str) -> None:
     with pytest.raises(CaptureError, match=message):
         capture(Watch((4, 5), integer=True), (windows, np.zeros(12, np.int32)))
+
+
+def test_columns_of_the_same_values_are_stored_once() -> None:
+    ids = np.arange(12).reshape(4, 3)
+    batch = Batch({"inputs": ids, "copy": torch.tensor(ids), "other": ids + 1})
+    assert [name for name, _ in batch.tensors()] == ["inputs", "other"]
+    zeros = Batch({"a": np.zeros((2, 2), np.float32), "b": -np.zeros((2, 2), np.float32)})
+    assert [name for name, _ in zeros.tensors()] == ["a", "b"], "-0 is another number"
+
+
+def test_bytes_where_the_model_wants_integers_are_explained() -> None:
+    batch = Batch({"inputs": np.float32(MEAN), "targets": np.zeros(3, np.uint8)})
+    message = r"targets holds bytes .*astype\('int32'\)"
+    with pytest.raises(CaptureError, match=message), batch.explaining():
+        nn.Embedding(2, 3)(torch.zeros(2))
+    with pytest.raises(RuntimeError, match="by the way"), batch.explaining():
+        raise RuntimeError("by the way")

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import torch
 from torch.fx import Node as GraphNode
 
-from protocol.capture.errors import Origin, UnsupportedDtype, UnsupportedOperator
+from protocol.capture.errors import COMPLEX, Origin, UnsupportedDtype, UnsupportedOperator
 from protocol.capture.values import STORED, Emit, Full, Lazy, Lowered, Shape, View
 from protocol.capture.writer import Writer, check_affordable
 from protocol.program.body import Value
@@ -120,11 +120,16 @@ def check_result(node: GraphNode) -> None:
                 "its output shape depends on data; use torch.where or a mask",
             )
         if isinstance(value, torch.Tensor) and value.dtype not in STORED:
-            origin: Origin = node.meta.get("origin", Origin())
-            name = str(value.dtype).removeprefix("torch.")
-            where = origin.module or "the model"
-            source = f", {origin.source}" if origin.source else ""
-            raise UnsupportedDtype(
-                f"{node.target} in {where}{source} makes a {name} tensor; programs compute in "
-                f"float32 and 32-bit integers. Remove the cast or autocast, or use .float()"
-            )
+            origin = node.meta.get("origin", Origin())
+            raise unsupported_dtype(f"the output of {node.target}", value.dtype, origin)
+
+
+def unsupported_dtype(tensor: str, dtype: torch.dtype, origin: Origin) -> UnsupportedDtype:
+    """The error for a tensor inside of a step, with what to do about this type."""
+    if dtype.is_complex:
+        advice = COMPLEX
+    elif dtype.is_floating_point:
+        advice = "remove the cast or autocast, or use .float()"
+    else:
+        advice = "use .int() or .long()"
+    return UnsupportedDtype(tensor, str(dtype).removeprefix("torch."), advice, origin)

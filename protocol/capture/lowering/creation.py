@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.pointwise import type_of
-from protocol.capture.values import Full, Lowered
+from protocol.capture.values import Emit, Full, Lowered
 from protocol.program.body import Value
 from protocol.program.builder import FoldBuilder
-from protocol.program.isa import Type
+from protocol.program.isa import DType, Type
 
 
 @lowers(
@@ -54,12 +56,26 @@ def _arange(ctx: Context, *arguments: Any, **_: Any) -> Lowered:
     if ctx.node.target is not aten.arange.default:
         start = arguments[0]
         step = arguments[2] if len(arguments) > 2 else 1
-    if not (all(isinstance(number, int) for number in (start, step))):
-        ctx.refuse("only whole start and step are lowered")
+    return ctx.view(
+        ctx.lazy(
+            _place(start, step, ctx.dtype()), shape=ctx.shape(), dtype=ctx.dtype(), placed=True
+        )
+    )
 
-    def emit(b: FoldBuilder, _: Sequence[Value]) -> Value:
-        place = b.imul(b.coordinate(0), b.i32(step))
-        value = b.iadd(place, b.i32(start))
-        return b.i2f(value) if ctx.dtype().type is Type.F else value
 
-    return ctx.view(ctx.lazy(emit, shape=ctx.shape(), dtype=ctx.dtype(), placed=True))
+def _place(start: float, step: float, dtype: DType) -> Emit:
+    """Start + i * step at place i: exactly in integers, or the step in two f32 parts."""
+    low, high = float(np.float32(start)), float(np.float32(step))
+    rests = (start - low, step - high)
+
+    def whole(b: FoldBuilder, _: Sequence[Value]) -> Value:
+        place = b.imul(b.coordinate(0), b.i32(int(step)))
+        value = b.iadd(place, b.i32(int(start)))
+        return b.i2f(value) if dtype.type is Type.F else value
+
+    def broken(b: FoldBuilder, _: Sequence[Value]) -> Value:
+        place = b.i2f(b.coordinate(0))
+        rest = b.fma(place, b.f32(rests[1]), b.f32(rests[0]))
+        return b.fma(place, b.f32(high), b.add(b.f32(low), rest))
+
+    return whole if start == int(start) and step == int(step) else broken

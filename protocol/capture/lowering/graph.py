@@ -10,6 +10,7 @@ import torch
 from torch.fx import GraphModule
 from torch.fx import Node as GraphNode
 
+from protocol.capture.errors import Origin
 from protocol.capture.lowering import (  # noqa: F401 - importing them registers their rules
     borders,
     convolution,
@@ -29,6 +30,7 @@ from protocol.capture.lowering import (  # noqa: F401 - importing them registers
     views,
     windows,
 )
+from protocol.capture.lowering.constants import Constants
 from protocol.capture.lowering.context import (
     ELEMENTWISE,
     RESHAPES,
@@ -36,17 +38,25 @@ from protocol.capture.lowering.context import (
     SUMS,
     Context,
     check_result,
+    unsupported_dtype,
 )
 from protocol.capture.values import STORED, Full, Lazy, Lowered, View
 from protocol.capture.writer import Writer
+from protocol.program.isa import Type
 
 # Operators with a reason of their own why they are refused; others get the general advice.
 _ADVICE = {
+    "aten._sparse_coo_tensor_with_dims_and_tensors": "a program has no sparse gradients; make the "
+    "embedding with sparse=False",
+    "aten.embedding_renorm": "max_norm writes into the weights; leave it None, and scale the rows "
+    "that are looked up",
+    "aten._embedding_bag": "use nn.Embedding, and sum or average over the bag",
+    "aten._ctc_loss": "its paths depend on the lengths that the data has; use another loss",
     "aten.nonzero": "its output shape depends on data; use torch.where or a mask",
     "aten.masked_select": "its output shape depends on data; use torch.where or a mask",
     "aten._local_scalar_dense": "reading a value with .item() cannot be part of a program",
 }
-_GENERAL = "no lowering to folds exists; write it with supported operators (docs/CAPTURE.md)"
+_GENERAL = "no lowering to folds exists; write it with supported operators (docs/OPERATORS.md)"
 
 
 def lower_graph(
@@ -64,17 +74,22 @@ def lower_graph(
     nodes = list(graph.graph.nodes)
     waiting = _waiting(nodes)
     values: dict[GraphNode, Any] = {}
+    constants = Constants(graph)
     remaining = iter(inputs)
     for node in nodes:
         if node.op == "placeholder":
             values[node] = next(remaining)
         elif node.op == "output":
             return [values[source] for source in node.args[0]]
+        elif constants.must_hold(node, values):
+            if constants.is_storable(node):
+                values[node] = _constant(constants.value(node), commit)
         elif node.target is operator.getitem:
             values[node] = values[node.args[0]][node.args[1]]
         elif node.op == "get_attr":
-            values[node] = _constant(getattr(graph, str(node.target)), commit)
+            values[node] = _constant(constants.value(node), commit)
         else:
+            _add_scalars(node, values, constants)
             values[node] = _lower(node, values, writer)
             value = values[node]
             needed = isinstance(value, Lazy) and node not in waiting and node.users
@@ -88,6 +103,26 @@ def _constant(tensor: torch.Tensor, commit: Callable[[torch.Tensor], View]) -> L
     if tensor.numel() == 0:
         return Full(tuple(tensor.shape), STORED[tensor.dtype].type, 0)
     return commit(tensor)
+
+
+def _add_scalars(node: GraphNode, values: dict[GraphNode, Any], constants: Constants) -> None:
+    """Numbers in double precision among a node's inputs count as f32, as they do in PyTorch.
+
+    Other inputs that no program holds are refused.
+    """
+    for source in node.all_input_nodes:
+        if source in values:
+            continue
+        tensor = constants.value(source)
+        result = node.meta.get("val")
+        is_float = isinstance(result, torch.Tensor) and result.dtype is torch.float32
+        if not (is_float and tensor.ndim == 0 and tensor.is_floating_point()):
+            raise unsupported_dtype(
+                f"a constant that {node.target} takes",
+                tensor.dtype,
+                node.meta.get("origin", Origin()),
+            )
+        values[source] = Full((), Type.F, tensor.item())
 
 
 def _lower(node: GraphNode, values: dict[GraphNode, Any], writer: Writer) -> Any:
