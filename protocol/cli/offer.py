@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from protocol.cli.errors import Code, UserError
-from protocol.cli.output import parse_tokens
+from protocol.cli.output import format_tokens, parse_tokens
 
 if TYPE_CHECKING:
     from protocol.agents.requester import Offer
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FILE: Final = "offer.toml"
 AMOUNTS: Final = ("max-reward", "value-at-risk", "verifier-fee")
 MAX_BYTES: Final = 1 << 16
+WIDTHS: Final = {"verifiers": 8, "segments-per-verifier": 32}
+"""Bits of a count in the contracts' terms; times have 64, amounts 128 bits of token wei."""
 USUAL: Final = {"verifiers": 2, "segments-per-verifier": 1}
 """What is taken for an offer that does not say it yet."""
 
@@ -144,11 +146,21 @@ def _read(file: Path, names: list[str]) -> dict[str, Any]:
 def _number(name: str, value: Any) -> int:
     try:
         if name in AMOUNTS:
-            return parse_tokens(str(value))
+            return _held(parse_tokens(str(value)), value, 128)
         if type(value) is not int or value < 0:
             raise ValueError(f"{value!r} is no count")
+        return _held(value, value, WIDTHS.get(name, 64))
     except ValueError as error:
         raise UserError(
             f"the offer's {name} cannot be used", str(error), "correct it", code=Code.USAGE
         ) from error
-    return value
+
+
+def _held(number: int, said: Any, bits: int) -> int:
+    """The number, if the terms on the chain can hold it."""
+    if number >= 1 << bits:
+        most, unit = f"{(1 << bits) - 1:,}", ""
+        if bits == 128:
+            most, unit = format_tokens((1 << bits) - 1, full=True), " tokens"
+        raise ValueError(f"{said!r} is more than the contracts can hold: at most {most}{unit}")
+    return number

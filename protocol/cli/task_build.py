@@ -12,7 +12,7 @@ from protocol.cli.output import emit, print_fields, print_line, say
 from protocol.cli.settings import JsonOption
 
 if TYPE_CHECKING:
-    from protocol.capture.errors import UnsupportedOperator
+    from protocol.capture.errors import Origin, UnsupportedDtype, UnsupportedOperator
     from protocol.training.task import Task
 
 PAGE = "docs/operate/requester.md#1-a-task-folder"
@@ -101,17 +101,32 @@ def _entry(error: Exception) -> UserError:
 @explains("protocol.capture.errors.UnsupportedOperator")
 def _unsupported(error: UnsupportedOperator) -> UserError:
     """The operator, the module and the line, and what to do."""
-    origin = error.origin
-    place = f"it comes from {origin.module or 'the model'}"
-    place += {"bwd": " (its gradient)", "opt": " (the optimiser)"}.get(origin.phase, "")
-    place += f", {origin.source}" if origin.source else ""
     return UserError(
         f"operator {error.operator} cannot be captured",
-        f"{place}; only operators that have a lowering to folds can",
+        f"it comes from {_place(error.origin)}; only operators that have a lowering to folds can",
         error.advice,
         f"{CAPTURE_PAGE}#what-is-supported",
         Code.USAGE,
     )
+
+
+@explains("protocol.capture.errors.UnsupportedDtype")
+def _unsupported_dtype(error: UnsupportedDtype) -> UserError:
+    """The tensor and its type, for one inside of a step also module and line, and what to do."""
+    place = f"it comes from {_place(error.origin)}; " if error.place() else ""
+    return UserError(
+        f"{error.tensor} is {error.dtype}",
+        f"{place}programs compute in float32, int32 and uint8",
+        error.advice,
+        f"{CAPTURE_PAGE}#what-is-supported",
+        Code.USAGE,
+    )
+
+
+def _place(origin: Origin) -> str:
+    place = origin.module or "the model"
+    place += {"bwd": " (its gradient)", "opt": " (the optimiser)"}.get(origin.phase, "")
+    return place + (f", {origin.source}" if origin.source else "")
 
 
 @explains("protocol.capture.errors.CaptureError")

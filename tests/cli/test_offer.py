@@ -36,6 +36,12 @@ def test_flag_counts_before_the_file() -> None:
         ("verifiers = -1", "-1"),
         ("verifiers = true", "True"),
         ('verifiers = "2"', "'2'"),
+        ("verifiers = 256", "256 is more than the contracts can hold: at most 255"),
+        ("segments-per-verifier = 4294967296", "at most 4,294,967,295"),
+        ("run-seconds = 18446744073709551616", "at most 18,446,744,073,709,551,615"),
+        (f'max-reward = "{1 << 69}"', "at most 340,282,366,920,938,463,463.37"),
+        (f'value-at-risk = "{1 << 69}"', "tokens"),
+        (f'verifier-fee = "{1 << 69}"', "tokens"),
     ],
 )
 def test_offer_that_cannot_be_used_is_refused_with_what_it_says(

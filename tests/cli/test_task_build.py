@@ -258,8 +258,26 @@ def test_run_of_nothing_is_refused_by_name(option, says, build) -> None:
 def test_dtype_that_programs_lack_is_told_with_the_tensor(build) -> None:
     done = build(MODEL.replace("nn.Linear(3, 1)", "nn.Linear(3, 1).double()"), "--json")
     assert done.code == 2
-    assert "float64" in done.error["why"]
-    assert "weight" in done.error["why"]
+    assert done.error["what"] == "parameter weight is float64"
+    assert "float32" in done.error["why"]
+    assert "model.float()" in done.error["todo"]
+    assert done.error["kind"] == "UnsupportedDtype"
+
+
+def test_dtype_inside_of_a_step_is_told_with_module_line_and_advice(build) -> None:
+    text = MODEL.replace("nn.Linear(3, 1)", "nn.Sequential(Mixed(3, 1))").replace(
+        "def make_task",
+        "class Mixed(nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        with torch.autocast('cpu', torch.bfloat16):\n"
+        "            return super().forward(x)\n\n\ndef make_task",
+    )
+    done = build(text, "--json")
+    assert done.code == 2
+    assert done.error["what"] == "the output of aten._to_copy.default is bfloat16"
+    assert "it comes from 0, my_model.py:" in done.error["why"]
+    assert "super().forward(x)" in done.error["why"]
+    assert "autocast" in done.error["todo"]
 
 
 # ---------------------------------------------------------------------- where it is put
