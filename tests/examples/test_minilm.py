@@ -154,3 +154,12 @@ def test_classify_takes_texts_in_pieces(
     texts = mails.texts * 4
     np.testing.assert_array_equal(example.classify(model.eval(), texts), np.tile(mails.labels, 4))
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.slow  # fetches 103 MB
+@pytest.mark.timeout(900)
+def test_task_of_the_real_weights_trains_as_stock_pytorch_does() -> None:
+    real = load("minilm")
+    *_, state = states(real.make_task(2))
+    stock = stock_losses(real.arguments(2), 2)
+    np.testing.assert_allclose(float(state["loss"]), stock[-1], rtol=1e-5)
