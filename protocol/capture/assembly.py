@@ -48,6 +48,10 @@ class Assembly:
         self._index[name] = len(self.state)
         self.state.append((name, array.copy()))
 
+    def has_state(self, name: str) -> bool:
+        """Whether there is a state tensor ``name``."""
+        return name in self._index
+
     def state_view(self, name: str) -> View:
         """What the step works with as state tensor ``name``."""
         if name in self._present:

@@ -14,6 +14,7 @@ from protocol.capture.columns import Batch
 from protocol.capture.errors import Origin
 from protocol.capture.feeds import Loss, by_name, like, split_data
 from protocol.capture.gathers import Ordered
+from protocol.capture.initial import Asked, Initial, initial_of
 from protocol.capture.lowering.graph import lower_graph
 from protocol.capture.schedules import AnySchedule
 from protocol.capture.shuffling import write_keyed_order
@@ -44,6 +45,7 @@ def task_from(
     clip_value: float | None = None,
     accumulate: int = 1,
     ema: Decay | None = None,
+    drawn: Asked | None = None,
 ) -> Captured:
     """Capture a run of ``steps`` steps from the model's present weights.
 
@@ -64,6 +66,10 @@ def task_from(
     the mean gradient of so many. ``ema`` (a decay, or one per update) keeps a moving average of
     the trained parameters in the state tensors ``ema.<name>``; see ``updating.averaged``.
 
+    ``drawn`` names parameters whose first values the program draws itself from ``seed``, whatever
+    they are now: distributions by pattern of names (``{"*.weight": Normal(std=0.02)}``, the last
+    that fits counts), or what ``drawing.drawing`` noted while the model was made.
+
     Raises UnsupportedOperator, UnsupportedDtype or UnsupportedOptimizer with the place and what
     to do about it.
     """
@@ -82,9 +88,10 @@ def task_from(
         accumulate=accumulate,
         ema=ema,
     )
-    tensors = tensors_of(model)
+    initial = initial_of(model, drawn)
+    tensors = initial.started(tensors_of(model))
     graph = trace_joint(model, loss, *like(*sides, batch.like(batch_size)))
-    training = _Training(tensors, updating, graph, seed)
+    training = _Training(tensors, updating, graph, seed, initial)
     training.add_data(batch, order)
     return training.assembly.finish(
         training.write(batch, batch_size),
@@ -105,8 +112,10 @@ class _Training:
         updating: Updating,
         graph: JointGraph,
         seed: int,
+        initial: Initial,
     ) -> None:
         self.graph = graph
+        self.initial = initial
         self.updating = updating
         self.updated = [name for name in graph.with_gradient if name in updating.group_of]
         trained = [(name, tensors[name]) for name in self.updated]
@@ -126,6 +135,7 @@ class _Training:
     def write(self, batch: Batch, batch_size: int) -> dict[str, View]:
         """Write the whole step; the new state tensors by name."""
         graph, assembly, writer = self.graph, self.assembly, self.assembly.writer
+        averages = self.initial.write(assembly)
         order = self.order
         if order is None:
             order = write_keyed_order(writer, batch.examples, batch_size)
@@ -140,7 +150,7 @@ class _Training:
             new[MODEL_PREFIX + name] = writer.stored(value, old.dtype, old.shape, Origin(name))
         row = self._schedule_row()
         updated = {name: gradients[name] for name in self.updated}
-        return new | self.updating.write(writer, row, assembly.state_view, updated)
+        return new | self.updating.write(writer, row, assembly.state_view, updated, averages)
 
     def _schedule_row(self) -> View:
         writer, table = self.assembly.writer, self.schedule

@@ -68,8 +68,12 @@ class Updating:
         row: View,
         state: Callable[[str], View],
         gradients: Mapping[str, Lowered],
+        averages: Mapping[str, Lowered] | None = None,
     ) -> dict[str, View]:
-        """Write the updates of the parameters in ``gradients``; the new state tensors by name."""
+        """Write the updates of the parameters in ``gradients``; the new state tensors by name.
+
+        ``averages`` stand for moving averages, by the name of the parameter.
+        """
         new: dict[str, View] = {}
         columns = row.shape[0]
         average = columns - 1 if self.has_average else None
@@ -92,7 +96,8 @@ class Updating:
             new.update(zip(slots, after, strict=True))
             if average is not None:
                 key = AVERAGE_PREFIX + name
-                new[key] = _averaged(writer, name, row, average, apply, state(key), parameter)
+                old = (averages or {}).get(name) or state(key)
+                new[key] = _averaged(writer, name, row, average, apply, old, parameter)
         return new
 
 
@@ -187,7 +192,7 @@ def _averaged(
     row: View,
     column: int,
     apply: int | None,
-    old: View,
+    old: Lowered,
     parameter: View,
 ) -> View:
     """The average moves by (1 - decay) of its distance to the parameter."""

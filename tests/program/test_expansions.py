@@ -102,6 +102,19 @@ def test_reference_evaluator_gives_the_same_words(name: str) -> None:
     assert own == expected
 
 
+def test_logarithm_of_normal_numbers_is_the_logarithm_in_less() -> None:
+    words = np.arange(0x00800000, 0x7F800000, 40_009, dtype=np.uint32)
+    x = np.concatenate([words, np.array([0x00800000, 0x3F800000, 0x7F7FFFFF], np.uint32)])
+    x = x.view(np.float32)
+    own, whole = apply(expansions.log_normal, x), apply(expansions.log, x)
+    np.testing.assert_array_equal(own.view(np.uint32), whole.view(np.uint32))
+    lengths = [
+        len(sweep.node_of(sweep.Function(f, np.log), 1).instructions)
+        for f in (expansions.log_normal, expansions.log)
+    ]
+    assert lengths == [19, 30]
+
+
 @pytest.mark.parametrize("exponent", [1, 2, 3, 5, 8, 0.5, 1.5, 2.5, -0.5, -1, -2, -1.5])
 def test_constant_powers_are_products_and_roots(exponent: float) -> None:
     x = np.abs(np.random.default_rng(1).normal(size=500)).astype(np.float32) + np.float32(0.1)
