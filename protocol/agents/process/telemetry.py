@@ -169,8 +169,9 @@ class Telemetry:
         self._last_error = None
 
     def stepped(self, step: Progress) -> None:
-        """Count a step of training, which is progress too: rounds that train are long."""
-        log.debug("trained step %d of %d, loss %s", step.step, step.steps, step.loss)
+        """Count a step of a task, which is progress too: rounds that train are long."""
+        loss = "" if step.loss is None else f", loss {step.loss}"
+        log.debug("trained step %d of %d%s", step.step, step.steps, loss)
         self._steps.inc()
         self._step_seconds.observe(step.seconds)
         if step.checkpoint is not None:
