@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from protocol.agents.appraisal import Rate, needs
+from protocol.agents.dispute_gas import dispute_gas
 from protocol.agents.requester import Offer, terms_of
 from protocol.chain.presets import PRESETS
 from protocol.chain.quote import Quote, TermsError, compute_quote
 from protocol.chain.stake import NoDetectionError
-from protocol.program.cost import TreeSizes, judgement_gas
+from protocol.program.cost import CHUNK_BYTES, TreeSizes, judgement_gas
 from protocol.program.estimate import estimate_step
 from protocol.program.validate import Limits
 from protocol.training.task import Task
@@ -43,6 +44,8 @@ class Figures:
         gas_cap: above which a node is refused.
         worst_node: the node that it is.
         worst_origin: where that node comes from.
+        dispute_gas: of both sides, if they serve each other; the judgement is the dearest.
+        longest_dispute_gas: the same if they do not, and every level is bisected.
     """
 
     nodes: int
@@ -59,6 +62,8 @@ class Figures:
     gas_cap: int
     worst_node: int
     worst_origin: str
+    dispute_gas: int
+    longest_dispute_gas: int
 
     @staticmethod
     def of(task: Task) -> Figures:
@@ -69,6 +74,14 @@ class Figures:
         gas = [judgement_gas(node, sizes) for node in program.nodes]
         worst = max(range(len(gas)), key=gas.__getitem__)
         terms = terms_of(task, FREE)
+        dispute = dispute_gas(
+            checkpoints=manifest.segments + 1,
+            steps=min(manifest.interval, manifest.steps),
+            nodes=max(len(program.nodes), len(program.bindings)),
+            chunks=max(-(-node.nbytes // CHUNK_BYTES) for node in program.nodes),
+            terms=max(node.terms for node in program.nodes),
+            judgement=gas[worst],
+        )
         return Figures(
             nodes=len(program.nodes),
             state_bytes=sum(spec.nbytes for spec in manifest.state),
@@ -84,6 +97,8 @@ class Figures:
             gas_cap=Limits().judgement_gas,
             worst_node=worst,
             worst_origin=manifest.origins[worst],
+            dispute_gas=dispute.served,
+            longest_dispute_gas=dispute.longest,
         )
 
 

@@ -203,6 +203,8 @@ def _show(value: dict[str, Any], figures: Figures) -> None:
             ),
             "worst judgement": f"{figures.worst_gas:,} gas of at most {figures.gas_cap:,}: "
             f"node {figures.worst_node} ({figures.worst_origin})",
+            "gas of a dispute": f"{figures.dispute_gas:,} at most if both sides serve leaves, "
+            f"{figures.longest_dispute_gas:,} if neither does",
         },
         title=f"task {value['name']} is valid",
     )

@@ -49,6 +49,8 @@ def test_check_has_the_figures_of_the_program(pinpoint) -> None:
     assert found["worst_gas"] == max(gas) == gas[found["worst_node"]]
     assert found["worst_origin"] == task.manifest.origins[found["worst_node"]]
     assert found["measured_step_seconds"] is None
+    assert 1_543_388 <= found["dispute_gas"] < 1_700_000, "docs/GAS.md: what it took in a market"
+    assert 3_184_514 <= found["longest_dispute_gas"] < 6_000_000
 
 
 def test_check_quotes_what_the_documented_dry_run_does(pinpoint) -> None:
@@ -66,7 +68,14 @@ def test_check_quotes_what_the_documented_dry_run_does(pinpoint) -> None:
 def test_check_for_people_shows_figures_and_amounts(pinpoint) -> None:
     done = pinpoint("task", "check", str(EXAMPLE))
     assert done.stdout.startswith("task digits is valid\n")
-    for text in ("61 nodes", "worst judgement", "308,006 gas", "2,079.0960", "7,072.4638"):
+    for text in (
+        "61 nodes",
+        "worst judgement",
+        "308,006 gas",
+        "gas of a dispute",
+        "2,079.0960",
+        "7,072.4638",
+    ):
         assert text in done.stdout
     assert "warning: a challenger's bond is 701.2000 tokens" in done.stderr
 
