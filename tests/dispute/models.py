@@ -13,6 +13,7 @@ from torch import nn
 from protocol.capture.captured import Captured
 from protocol.capture.columns import Images, next_tokens
 from protocol.capture.decoding import decode_from
+from protocol.capture.distributions import Normal, Padded, TruncatedNormal, Uniform
 from protocol.capture.feeds import split_data
 from protocol.capture.inference import inference_from
 from protocol.capture.optim import Lion
@@ -21,6 +22,8 @@ from protocol.training import Task
 from tests.capture.architectures.catalogue import ARCHITECTURES
 from tests.capture.architectures.training import capture, make_model
 from tests.capture.decoded import gpt2, llama
+from tests.capture.drawn import Bag
+from tests.capture.drawn import capture as capture_drawn
 from tests.capture.fed import capture as capture_fed
 from tests.capture.test_optimizers import MAKERS
 
@@ -102,6 +105,18 @@ def _decoding(make: Callable[[], nn.Module], end_token: int | None) -> Captured:
     )
 
 
+def _drawn() -> Captured:
+    """The first step of weights that the program draws, of every distribution, and averages."""
+    shapes = {"a": (9,), "b": (3, 4), "c": (5, 2), "d": (8,)}
+    drawn = {
+        "a": Uniform(-1.0, 1.0),
+        "b": Normal(0.5, 0.02),
+        "c": TruncatedNormal(0.0, 0.5, -1.0, 1.0),
+        "d": Padded(Normal(), 2, 4),
+    }
+    return capture_drawn(Bag(**shapes), drawn, steps=1, interval=1, ema=0.9)
+
+
 def _optimizer(name: str, **options: Any) -> Captured:
     return capture_fed(MAKERS[name], STEPS, **options)
 
@@ -115,6 +130,7 @@ MODELS: dict[str, Callable[[], Captured]] = {
     **{f"inference, {name}": partial(_inference, name) for name in SCORED},
     "decoding, gpt2": partial(_decoding, gpt2, None),
     "decoding, llama": partial(_decoding, llama, 11),
+    "drawn weights": _drawn,
     "images": _images,
     "stream": _stream,
 }
