@@ -45,6 +45,14 @@ def dropout_words(count: int) -> Node:
     return b.finish(uniform_word(b, 0x1234_5678_9ABC, 7, step, b.coordinate(0)))
 
 
+def drawn_words(count: int, steps: int) -> Node:
+    """The same in the first ``steps`` steps, whose number is an index that must be in bounds."""
+    b = FoldBuilder(DType.I32, (count,), init=5)
+    step = b.load(shapes.tensor(0, DType.I32))
+    b.load(shapes.tensor(0, DType.I32), [b.word_of(step).axis(steps, 0)], skip=True)
+    return b.finish(uniform_word(b, 0x1234_5678_9ABC, 7, b.i32(3), b.coordinate(0)))
+
+
 def permuted(*shape: int) -> Node:
     """A copy with all axes reversed."""
     b = FoldBuilder(DType.F32, shape[::-1])
@@ -125,6 +133,8 @@ NODES: dict[str, Node] = {
     "sum of a row of integers": extremum(3, 67, Op.IADD, DType.I32, skip=True),
     "largest of a row of bytes": extremum(3, 300, Op.IMAX, DType.U8),
     "dropout": dropout_words(600),
+    "drawn in twenty steps": drawn_words(600, 20),
+    "drawn in one step": drawn_words(600, 1),
     "permuted copy": permuted(3, 70, 5),
     "product of gathered rows": product_of_gathered_rows(12, 16, 9),
     "product that skips": product_that_skips(12, 16, 9),
