@@ -32,6 +32,7 @@ DEFAULT_FUNCTION: Final = "make_task"
 MAKERS: Final = (
     ("protocol.capture.task", "task_from"),
     ("protocol.capture.inference", "inference_from"),
+    ("protocol.capture.decoding", "decode_from"),
 )
 """The functions whose result, or whose arguments, an entry may return: module and name."""
 SEED: Final = 0
@@ -122,7 +123,7 @@ def _captured(value: object, entry: Entry) -> Captured:
             f"{entry} does not return a task",
             f"it returned {_describe(value)}, expected what "
             f"{' or '.join(m.__name__ for m in makers)} returns, or a dict of its arguments",
-            "let it `return protocol.capture.task_from(...)`, or inference_from",
+            "let it `return protocol.capture.task_from(...)`, or another of these",
         )
     fits = [_Fit.of(maker, value) for maker in makers]
     best = max(fits, key=lambda fit: (len(fit.known & value.keys()), -len(fit.missing)))

@@ -40,8 +40,8 @@ def build(
 ) -> None:
     """Make a task folder of your model: runs YOUR file, on this machine only; nobody else does.
 
-    The function returns what task_from or inference_from of protocol.capture returns, or a dict of
-    the arguments. It is the only command that runs code of a file.
+    The function returns what task_from, inference_from or decode_from of protocol.capture returns,
+    or a dict of the arguments. It is the only command that runs code of a file.
     """
     from protocol.capture.entry import Entry, capture_entry
     from protocol.training.placing import place_task, require_place

@@ -45,6 +45,26 @@ def make_task():
     model = torch.nn.Linear(3, 2).eval()
     return dict(model=model, data=np.ones((5, 3), np.float32), batch_size=2, name="scores")
 """
+WRITER = """
+import torch
+from torch import nn
+
+
+class Writer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words, self.head = nn.Embedding(5, 4), nn.Linear(4, 5)
+
+    def forward(self, tokens, cache):
+        x = self.words(tokens)[:, None]
+        keys, values = cache.update(x, x, 0)
+        seen = nn.functional.scaled_dot_product_attention(x, keys, values, attn_mask=cache.mask)
+        return self.head(seen[:, 0])
+
+
+def make_task():
+    return dict(model=Writer().eval(), prompts=[[1, 2], [3]], new_tokens=3, batch_size=2, name="w")
+"""
 FILES = ["data.safetensors", "manifest.json", "program.bin", "state.safetensors"]
 
 
@@ -91,6 +111,17 @@ def test_build_of_a_task_without_a_loss_is_compared_checked_and_run(text, build,
     run = pinpoint("task", "run", "made", "--json").json
     assert (run["steps_done"], run["losses"]) == (3, [])
     assert run["outputs"] == (["outputs.best"] if "best" in text else ["outputs.output"])
+
+
+def test_build_of_a_decoding_is_compared_checked_and_run(build, pinpoint) -> None:
+    done = build(WRITER, "--json")
+    assert done.code == 0, done.stderr
+    assert (done.json["name"], done.json["steps"]) == ("w", 4)
+    assert build(WRITER, "--compare").code == 0
+    assert pinpoint("task", "check", "made").code == 0
+    run = pinpoint("task", "run", "made", "--json").json
+    assert (run["steps_done"], run["losses"]) == (4, [])
+    assert run["outputs"] == ["outputs.tokens", "outputs.lengths"]
 
 
 def test_build_twice_gives_the_same_bytes_though_the_file_draws_weights(build) -> None:
@@ -184,13 +215,15 @@ def test_dict_with_wrong_names_is_refused_with_the_right_ones(build) -> None:
             "unknown are outputs; known are model, data, batch_size",
         ),
         (("name=", "steps=3, name="), "missing are loss, optimizer; known are model, loss"),
+        (("data=", "new_tokens=3, prompt="), "missing are prompts; unknown are prompt; known"),
     ],
 )
 def test_dict_is_held_against_the_arguments_that_it_has_most_of(change, says, build) -> None:
     done = build(SCORES.replace(*change), "--json")
     assert done.code == 2
     assert says in done.error["why"]
-    expected = "task_from" if "steps" in change[1] else "inference_from"
+    named = {"steps=3": "task_from", "new_tokens": "decode_from"}
+    expected = next((f for word, f in named.items() if word in change[1]), "inference_from")
     assert done.error["what"].endswith(f"is not the arguments of {expected}")
 
 
