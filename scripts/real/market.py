@@ -32,7 +32,7 @@ from scripts.real.lie import Lie
 
 HONEST, CHEAT = "solver", "solver-2"
 VERIFIER = "verifier"
-WAIT_S: Final = 1_800.0
+WAIT_S: Final = 3_600.0
 BID_S, REVEAL_S, WINDOW_S = 600, 60, 6 * 3_600
 DRAWN: Final = 2
 """Segments that the verifier re-runs of the honest claim."""

@@ -15,7 +15,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--png", type=Path, help="the picture; default: .cache/curves/NAME.png")
     made.add_argument("--node", choices=("hardhat", "anvil"), default="hardhat")
-    made.add_argument("--keep", type=Path, help="a folder for logs and homes, which stays")
+    made.add_argument("--keep", type=_empty, help="a new folder for logs and homes, which stays")
     return made
 
 
@@ -110,11 +110,10 @@ def build(found: Example, steps: int, folder: Path) -> tuple[Task, list[str]]:
     return task, [name for name, _ in captured.state]
 
 
-def timed(sell: object) -> Sale:
+def timed(sell: Callable[[], Sale]) -> Sale:
     """A sale, told with its time."""
-    assert callable(sell)
     began = time.monotonic()
-    sale: Sale = sell()
+    sale = sell()
     for what, fact in sale.facts.items():
         tell(f"  {what}: {fact}")
     tell(f"  it took {time.monotonic() - began:.0f} s")
@@ -154,6 +153,13 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} steps are none: at least 1")
     return number
+
+
+def _empty(text: str) -> Path:
+    folder = Path(text)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise argparse.ArgumentTypeError(f"{folder} is there and not empty: name a new folder")
+    return folder
 
 
 if __name__ == "__main__":

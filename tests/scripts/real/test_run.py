@@ -20,6 +20,14 @@ def test_parser_of_nonsense_ends_with_a_message(words: list[str], capsys) -> Non
     assert "error:" in capsys.readouterr().err
 
 
+def test_parser_takes_no_folder_of_an_earlier_run(tmp_path, capsys) -> None:
+    assert run.parser().parse_args(["images", "--keep", str(tmp_path)]).keep == tmp_path
+    (tmp_path / "solver.log").write_text("trained step 1 of 2, loss 3.0\n")
+    with pytest.raises(SystemExit):
+        run.parser().parse_args(["images", "--keep", str(tmp_path)])
+    assert "not empty" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.xdist_group("devnet")  # real time: not two of them at once
