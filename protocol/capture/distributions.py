@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import NoReturn
 
 import numpy as np
@@ -141,9 +141,9 @@ Distribution = Drawn | Constant
 
 def _need_numbers(distribution: object, **values: object) -> None:
     for name, value in values.items():
-        if not isinstance(value, int | float) or isinstance(value, bool):
+        if isinstance(value, bool) or not isinstance(value, Real):
             _refuse(distribution, f"{name} is {value!r}, expected a number")
-        if not math.isfinite(value) or abs(value) > float(np.finfo(np.float32).max):
+        if not abs(float(value)) <= float(np.finfo(np.float32).max):  # nor is NaN
             _refuse(distribution, f"{name} is {value}, which is no f32 number")
 
 

@@ -12,7 +12,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -47,6 +47,9 @@ class Story:
     draw: int = -1
 
 
+ELSEWHERE: Final = Story(None, "it was not made in the drawing block")
+
+
 class Drawing:
     """The stories of what was made in a `drawing` block; ask when the block is left."""
 
@@ -68,7 +71,7 @@ class Drawing:
                 f"`with drawing()` block once the model is made {READ}"
             )
         ref = _ref(tensor)
-        story = self._stories.get(ref, Story(None, "it was not made in the drawing block"))
+        story = self._stories.get(ref, ELSEWHERE)
         if story.distribution is None:
             return story
         if not _is_whole(tensor) or tensor.dtype is not torch.float32:

@@ -30,7 +30,7 @@ from protocol.capture.distributions import (
     Drawn,
     Padded,
 )
-from protocol.capture.drawing import Drawing
+from protocol.capture.drawing import ELSEWHERE, Drawing
 from protocol.capture.errors import CaptureError, Origin
 from protocol.capture.updating import AVERAGE_PREFIX
 from protocol.capture.values import Lazy, View, contiguous_strides
@@ -102,13 +102,7 @@ def initial_of(model: torch.nn.Module, drawn: Asked | None) -> Initial:
     if drawn is None:
         return Initial()
     if isinstance(drawn, Drawing):
-        first: dict[int, int] = {}
-        draws = []
-        for number, (name, story) in enumerate(drawn.stories(model).items()):
-            if isinstance(story.distribution, Drawn):
-                same = first.setdefault(story.draw, number)
-                draws.append(Draw(name, story.distribution, same))
-        return Initial(tuple(draws))
+        return _noted(model, drawn)
     if not isinstance(drawn, Mapping):
         raise CaptureError(
             f"drawn is a {type(drawn).__name__}; give distributions by pattern of names, such as "
@@ -123,6 +117,23 @@ def initial_of(model: torch.nn.Module, drawn: Asked | None) -> Initial:
         ),
         {name: d.value for name, d in asked.items() if isinstance(d, Constant)},
     )
+
+
+def _noted(model: torch.nn.Module, drawn: Drawing) -> Initial:
+    """The draws that were seen; copies of one have the number of the first."""
+    stories = drawn.stories(model)
+    if stories and all(story is ELSEWHERE for story in stories.values()):
+        raise CaptureError(
+            f"none of the model's {len(stories)} parameters was made in the drawing block; make "
+            "the model that is captured inside `with drawing() as drawn`, and do not copy it "
+            f"afterwards {READ}"
+        )
+    first: dict[int, int] = {}
+    draws = []
+    for number, (name, story) in enumerate(stories.items()):
+        if isinstance(story.distribution, Drawn):
+            draws.append(Draw(name, story.distribution, first.setdefault(story.draw, number)))
+    return Initial(tuple(draws))
 
 
 def _by_name(

@@ -123,6 +123,11 @@ def test_scaled_and_shifted_distribution_is_that_of_the_scaled_number() -> None:
     assert Normal(1, 2).moved(0, 4) == Uniform(1, 2).moved(0, 4) == Constant(4)
 
 
+def test_number_of_numpy_is_a_number() -> None:
+    drawn = sample(Normal(np.float32(0.5), np.float64(0.25)), 5)
+    np.testing.assert_array_equal(drawn, sample(Normal(0.5, 0.25), 5))
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
