@@ -194,6 +194,35 @@ def test_first_of_equal_scores_is_chosen() -> None:
     assert sequences(captured) == [[5, 1, 1]]
 
 
+class Drawing(Own):
+    """Draws its words: the highest score with Gumbel noise on each."""
+
+    def forward(self, tokens: torch.Tensor, cache: KeyValueCache) -> torch.Tensor:
+        scores = super().forward(tokens, cache)
+        return scores - torch.log(-torch.log(torch.rand_like(scores)))
+
+
+def test_words_can_be_drawn_with_the_seed_of_the_task() -> None:
+    model = Drawing().eval()
+    odds = torch.linspace(1, 3, WORDS)
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.bias.copy_(odds.log())
+    count = 4_000
+
+    def drawn(seed: int) -> np.ndarray:
+        options = {"new_tokens": 1, "batch_size": count, "seed": seed}
+        captured = decode_from(model, [[1]] * count, **options)
+        return dict(last(captured))["outputs.tokens"][:, 1]
+
+    first = drawn(1)
+    np.testing.assert_array_equal(drawn(1), first)
+    assert np.any(drawn(2) != first)
+    seen = np.bincount(first, minlength=WORDS)
+    expected = (odds / odds.sum()).numpy() * count
+    assert ((seen - expected) ** 2 / expected).sum() < 120  # chi squared of 60: 99.999 %
+
+
 @pytest.mark.parametrize(
     ("prompts", "says"),
     [
