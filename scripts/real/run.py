@@ -51,10 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
+    names = example.names()
     made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="scripts/real_data",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("name", metavar="NAME", choices=example.names(), help="an example's folder")
+    made.add_argument("name", metavar="NAME", choices=names, help=f"one of {', '.join(names)}")
     made.add_argument("--steps", type=_count, help="train so many; default: the example's own")
     made.add_argument("--lie", choices=sorted(lie.LIES), default=lie.ONE_ULP)
     made.add_argument(
