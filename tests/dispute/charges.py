@@ -119,14 +119,14 @@ class Case:
         return max(judgement_gas(node, self.sizes) for node in self.task.program.nodes)
 
     def charges(self, kind: str) -> Iterator[Charge]:
-        """One for each way in which nodes of the kind can be judged."""
-        for way in Way:
-            charge = self._charge(kind, way)
-            if charge is not None:
-                yield charge
+        """For each way in which nodes of the kind can be judged the dearest charge that tells.
 
-    def _charge(self, kind: str, way: Way) -> Charge | None:
-        """The dearest that tells, else the dearest that has to be carried, else None."""
+        A dearer one that has to be carried comes beside it, or in its place if none tells.
+        """
+        for way in Way:
+            yield from self._charges(kind, way)
+
+    def _charges(self, kind: str, way: Way) -> list[Charge]:
         nodes = self.task.program.nodes
         possible = [
             (self._bound(nodes[node], load), node, load)
@@ -134,14 +134,14 @@ class Case:
             for load in _loads_for(nodes[node], way)
         ]
         possible.sort(key=lambda each: -each[0])
-        carried = None
+        carried: list[Charge] = []
         for bound, node, load in possible[:NODES]:
             for element, term in self._places(node, load, way):
                 charge = Charge(Lie(self.step, node, element, load, term), way, bound)
                 if self._does_matter(node, element):
-                    return charge
-                if carried is None and node < self._carrier and self._can_be_told(node, element):
-                    carried = Charge(charge.lie, way, bound, carried=True)
+                    return [charge, *(each for each in carried if each.bound > bound)]
+                if not carried and node < self._carrier and self._can_be_told(node, element):
+                    carried = [Charge(charge.lie, way, bound, carried=True)]
         return carried
 
     def _bound(self, node: Node, load: int | None) -> int:
