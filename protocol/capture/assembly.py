@@ -130,15 +130,21 @@ def check_counts(seed: int, interval: int | None, **counts: object) -> None:
 
     ``counts`` has ``steps``, which the interval must not exceed.
     """
-    if not 0 <= seed < 1 << 63:
-        raise CaptureError(f"seed {seed} must lie in 0..2^63-1")
+    if not (_is_whole(seed) and 0 <= seed < 1 << 63):
+        raise CaptureError(f"seed {seed!r} must lie in 0..2^63-1, a whole number")
     for what, count in counts.items():
-        if not isinstance(count, int) or count < 1:
+        if not isinstance(count, int) or not _is_whole(count) or count < 1:
             raise CaptureError(f"{what} is {count!r}, expected a whole number of at least 1")
     steps = counts["steps"]
     assert isinstance(steps, int)
-    if interval is not None and not 1 <= interval <= steps:
-        raise CaptureError(f"interval {interval} must lie in 1..{steps}, the number of steps")
+    if steps >= 1 << 31:
+        raise CaptureError(f"steps is {steps:,}, expected fewer than 2^31: their counter is an i32")
+    if interval is not None and not (_is_whole(interval) and 1 <= interval <= steps):
+        raise CaptureError(f"interval {interval!r} must lie in 1..{steps}, the number of steps")
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)
 
 
 def tensors_of(model: torch.nn.Module) -> dict[str, np.ndarray]:

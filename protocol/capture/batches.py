@@ -10,6 +10,7 @@ from torch.nn.parameter import is_lazy
 
 from protocol.capture.errors import COMPLEX, CaptureError, UnsupportedDtype
 from protocol.capture.shuffling import KEYED, steps_per_epoch
+from protocol.program.validate import MAX_ELEMENTS
 
 _READ = "(docs/CAPTURE.md, Data)"
 
@@ -93,6 +94,12 @@ def stored_order(
             )
         steps_per_epoch(examples, batch_size)
         return None
+    if order is None and steps * batch_size > MAX_ELEMENTS:
+        raise CaptureError(
+            f"an order of {steps:,} steps of {batch_size:,} examples has {steps * batch_size:,} "
+            f"elements, at most {MAX_ELEMENTS:,} are stored; give order={KEYED!r}, which stores "
+            f"none {_READ}"
+        )
     if order is None:
         order = draw_order(examples, steps, batch_size, seed)
     return checked_order(np.asarray(order), steps, batch_size, examples)

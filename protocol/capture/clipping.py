@@ -36,9 +36,10 @@ class Clipping:
                 "depends on which comes first; give one of them (docs/CAPTURE.md, Updates)"
             )
         for name, limit in (("clip_norm", self.norm), ("clip_value", self.value)):
-            if limit is not None and not (math.isfinite(limit) and limit > 0.0):
+            is_number = isinstance(limit, int | float)  # in people's own files anything may stand
+            if limit is not None and not (is_number and math.isfinite(limit) and limit > 0.0):
                 raise CaptureError(
-                    f"{name}={limit} is no limit: it must be a finite number above 0; leave it "
+                    f"{name}={limit!r} is no limit: it must be a finite number above 0; leave it "
                     "None for no clipping (docs/CAPTURE.md, Updates)"
                 )
 

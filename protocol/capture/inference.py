@@ -71,7 +71,8 @@ def inference_from(
         said = said if output is None else output(said, inputs)
         return _by_name(said, examples=len(next(iter(fed.values()))))
 
-    graph = trace_forward(model, compute, batch.like(batch_size))
+    with batch.explaining():
+        graph = trace_forward(model, compute, batch.like(batch_size))
     run_on_fakes(model, compute, batch.like(batch_size + 1))
     rows = _rows_of(graph, batch.examples)
     changed = [(MODEL_PREFIX + n, tensors[n]) for n in graph.changed]

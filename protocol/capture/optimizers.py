@@ -43,6 +43,11 @@ def read_groups(
     """
     kind = KINDS.get(type(optimizer))
     if kind is None:
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise UnsupportedOptimizer(
+                f"the optimiser is {type(optimizer).__name__}, expected one of torch.optim; to "
+                "compute outputs without training use inference_from (docs/CAPTURE.md)"
+            )
         known = ", ".join(_full_name(one) for one in KINDS)
         raise UnsupportedOptimizer(
             f"optimiser {type(optimizer).__name__} has no lowering; use one of {known} "
@@ -51,6 +56,13 @@ def read_groups(
     if _has_stepped(optimizer):
         raise UnsupportedOptimizer(
             "the optimiser already holds state of earlier steps; make a fresh one for the capture"
+        )
+    hooks = (optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks)
+    if any(hooks):
+        raise UnsupportedOptimizer(
+            f"{type(optimizer).__name__} has hooks of its steps, which a program would not run; "
+            "remove them: clipping and moving averages are arguments of task_from "
+            "(docs/CAPTURE.md, Updates)"
         )
     if cycles and not kind.may_cycle:
         raise UnsupportedOptimizer(

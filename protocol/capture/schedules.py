@@ -23,6 +23,7 @@ AnySchedule = Schedule | Sequence[Schedule] | LRScheduler
 Settings = list[list[tuple[float, float | None]]]
 
 _READ = "(docs/CAPTURE.md, Schedules)"
+_LARGEST = 3.4028234663852886e38  # of float32
 
 
 def constant(step: int) -> float:
@@ -111,12 +112,18 @@ def course_of(
     """
     if isinstance(schedule, LRScheduler):
         return _run(optimizer, schedule, updates)
-    groups = optimizer.param_groups
+    groups = getattr(optimizer, "param_groups", [])  # what is no optimiser is refused later
     if any("initial_lr" in group for group in groups):
         raise CaptureError(
             "the optimiser has a scheduler that the task would not follow: its groups hold "
             "initial_lr, but schedule is no scheduler; pass schedule=<the scheduler>, or make a "
             f"fresh optimiser {_READ}"
+        )
+    wrong = [one for one in _factors(schedule) if not callable(one) or isinstance(one, type)]
+    if wrong:
+        raise CaptureError(
+            f"schedule is {wrong[0]!r}, expected a function of the number of the update, one such "
+            f"function per group, or a scheduler object made with the optimiser {_READ}"
         )
     if isinstance(schedule, Sequence):
         factors = list(schedule)
@@ -133,6 +140,14 @@ def course_of(
         for update in range(updates)
     ]
     return _checked(settings)
+
+
+def _factors(schedule: object) -> list[Any]:
+    """What should be functions; a text is one thing, not a sequence of them."""
+    if schedule is None:
+        return []
+    is_several = isinstance(schedule, Sequence) and not isinstance(schedule, str)
+    return list(schedule) if is_several else [schedule]  # type: ignore[call-overload]
 
 
 def _run(optimizer: torch.optim.Optimizer, schedule: LRScheduler, updates: int) -> Course:
@@ -190,9 +205,9 @@ def _momentum(group: dict[str, Any]) -> float | None:
 def _checked(settings: Settings) -> Course:
     for update, row in enumerate(settings):
         for rate, _ in row:
-            if not math.isfinite(rate):
+            if not abs(rate) <= _LARGEST:
                 raise CaptureError(
                     f"the schedule gives the rate {rate} at update {update}, which is no finite "
-                    f"number; correct the schedule {_READ}"
+                    f"float32; correct the schedule, or the optimiser's lr {_READ}"
                 )
     return Course(settings)

@@ -7,6 +7,7 @@ the requester's own code has made.
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def _from_file(path: Path, names: Sequence[str]) -> tuple[np.ndarray, ...]:
         with loaded:
             _check_names(names, loaded.files, path.name)
             return tuple(_checked(loaded[name], name) for name in names)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, CaptureError):
             raise
         raise CaptureError(

@@ -90,7 +90,8 @@ def task_from(
     )
     initial = initial_of(model, drawn)
     tensors = initial.started(tensors_of(model))
-    graph = trace_joint(model, loss, *like(*sides, batch.like(batch_size)))
+    with batch.explaining():
+        graph = trace_joint(model, loss, *like(*sides, batch.like(batch_size)))
     training = _Training(tensors, updating, graph, seed, initial)
     training.add_data(batch, order)
     return training.assembly.finish(

@@ -165,6 +165,11 @@ def _slot(role: str, name: str) -> str:
 
 def _weights(ema: Decay, updates: int) -> list[float]:
     """Weight of the new parameter at each update: 1 - decay, in double."""
+    if not (callable(ema) or isinstance(ema, int | float)):
+        raise CaptureError(
+            f"ema is {ema!r}, expected a decay from 0 to 1, or a function of the number of the "
+            "update that gives one (docs/CAPTURE.md, Updates)"
+        )
     decays = [float(ema(u)) if callable(ema) else float(ema) for u in range(updates)]
     for update, decay in enumerate(decays):
         if not (math.isfinite(decay) and 0.0 <= decay <= 1.0):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from protocol.capture.errors import CaptureError, Origin
+from protocol.capture.caps import Source, check_rank, check_size, check_totals
+from protocol.capture.errors import CaptureError, Origin, UnsupportedOperator
 from protocol.capture.values import Full, Lazy, Lowered, View, elements
 from protocol.program.body import Value
 from protocol.program.builder import Affine, BodyTooLarge, FoldBuilder
@@ -35,11 +36,11 @@ class Place:
 
 
 class Writer:
-    """The nodes and origins written so far; ``seed`` keys the random draws."""
+    """The nodes written so far and where they come from; ``seed`` keys the random draws."""
 
     def __init__(self, seed: int, step: View) -> None:
         self.nodes: list[Node] = []
-        self.origins: list[str] = []
+        self.sources: list[Source] = []
         self.seed = seed
         self.step = step
         self.draws = 0
@@ -48,9 +49,10 @@ class Writer:
     def add(self, node: Node, origin: Origin, operator: str) -> View:
         """Append a node (or find the same one written before) and return its output."""
         if node not in self._known:
+            check_size(node, (origin, operator))
             self._known[node] = len(self.nodes)
             self.nodes.append(node)
-            self.origins.append(origin.describe(operator))
+            self.sources.append((origin, operator))
         return View.whole(Operand(OperandKind.NODE, self._known[node], node.dtype, node.shape))
 
     def view(self, value: Lowered, origin: Origin | None = None) -> View:
@@ -68,7 +70,9 @@ class Writer:
             except BodyTooLarge as error:
                 part = _largest_part(value)
                 if part is None:
-                    raise CaptureError(f"{value.operator}: {error}") from error
+                    raise UnsupportedOperator(
+                        value.operator, value.origin, f"{error}; split it into smaller parts"
+                    ) from error
                 self.view(part)
         return value.stored
 
@@ -138,6 +142,7 @@ class Writer:
     def _write(self, value: Lazy) -> View:
         b = FoldBuilder(value.dtype, value.shape)
         node = b.finish(self.emit(b, value))
+        check_size(node, (value.origin, value.operator))
         check_affordable(node)
         return self.add(node, value.origin, value.operator)
 
@@ -152,11 +157,16 @@ class Writer:
                 }
         order = sorted(needed)
         for index in order:
+            origin, operator = self.sources[index]
             if 0 in self.nodes[index].shape:
-                raise CaptureError(
-                    f"{self.origins[index]} makes a tensor of shape {self.nodes[index].shape}, "
-                    "without elements; leave it out"
+                raise UnsupportedOperator(
+                    operator,
+                    origin,
+                    f"it makes a tensor of shape {self.nodes[index].shape}, without elements; "
+                    "leave it out",
                 )
+            check_rank(self.nodes[index], (origin, operator))
+        check_totals([self.nodes[i] for i in order], [self.sources[i] for i in order])
         number = {old: new for new, old in enumerate(order)}
         nodes = [
             replace(
@@ -168,7 +178,10 @@ class Writer:
             )
             for old in order
         ]
-        return nodes, [self.origins[old] for old in order], number
+        origins = [
+            origin.describe(operator) for origin, operator in map(self.sources.__getitem__, order)
+        ]
+        return nodes, origins, number
 
 
 def check_affordable(node: Node) -> None:

@@ -87,6 +87,13 @@ def test_pickled_objects_are_refused_and_not_loaded(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+def test_archive_that_is_cut_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "whole.npz", x=X)
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:200])
+    with pytest.raises(CaptureError, match=r"cut\.npz is no file of plain NumPy arrays"):
+        load_columns(tmp_path / "cut.npz", "x")
+
+
 def test_sources_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     save_torch({"x": torch.zeros(3, dtype=torch.bfloat16)}, tmp_path / "half.safetensors")
     (tmp_path / "torn.safetensors").write_bytes(b"\x40\0\0\0\0\0\0\0{}")

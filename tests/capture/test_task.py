@@ -247,6 +247,40 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
         capture(mlp(), order=np.full((6, 8), 40))
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"steps": True}, "steps is True"),
+        ({"steps": 6.0}, "steps is 6.0"),
+        ({"steps": 1 << 31}, "counter is an i32"),
+        ({"steps": 1 << 30}, "order='keyed'"),
+        ({"batch_size": None}, "batch_size is None"),
+        ({"seed": "7"}, "seed '7' must lie in"),
+        ({"interval": "1"}, "interval '1' must lie in"),
+        ({"clip_norm": "1"}, "clip_norm='1' is no limit"),
+        ({"ema": "0.9"}, "ema is '0.9'"),
+        ({"schedule": "cosine"}, "schedule is 'cosine'"),
+        ({"schedule": torch.optim.lr_scheduler.StepLR}, "schedule is <class .*StepLR"),
+        ({"schedule": [lambda _: 1.0, 2.0]}, r"schedule is 2\.0"),
+        ({"schedule": lambda _: 1e300}, "no finite float32"),
+        ({"data": (X, Y.astype(np.uint8))}, r"targets holds bytes .*astype\('int32'\)"),
+    ],
+)
+def test_argument_of_another_kind_is_refused_with_its_value(changes: dict, says: str) -> None:
+    with pytest.raises(CaptureError, match=says):
+        capture(mlp(), **changes)
+
+
+def test_optimizer_that_is_none_or_has_hooks_is_refused() -> None:
+    model = mlp()
+    with pytest.raises(UnsupportedOptimizer, match=r"NoneType.*inference_from"):
+        task_from(model, nn.CrossEntropyLoss(), None, (X, Y), steps=1, batch_size=8)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer.register_step_post_hook(lambda *_: None)
+    with pytest.raises(UnsupportedOptimizer, match="hooks of its steps"):
+        capture(model, optimizer=optimizer)
+
+
 def test_loading_the_state_of_another_model_is_refused() -> None:
     captured = capture(mlp())
     with pytest.raises(CaptureError, match=r"missing.*2\.bias"):

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import torch
 from torch.fx import Node as GraphNode
 
+from protocol.capture.caps import check_size
 from protocol.capture.errors import COMPLEX, Origin, UnsupportedDtype, UnsupportedOperator
 from protocol.capture.values import STORED, Emit, Full, Lazy, Lowered, Shape, View
 from protocol.capture.writer import Writer, check_affordable
@@ -86,6 +87,7 @@ class Context:
     def finish(self, b: FoldBuilder, result: Value, operator: str | None = None) -> View:
         """Write the fold and return its output."""
         node = b.finish(result)
+        check_size(node, (self.origin, operator or self.operator))
         check_affordable(node)
         return self.writer.add(node, self.origin, operator or self.operator)
 

@@ -42,6 +42,7 @@ from protocol.capture.lowering.context import (
 )
 from protocol.capture.values import STORED, Full, Lazy, Lowered, View
 from protocol.capture.writer import Writer
+from protocol.program.builder import BodyTooLarge
 from protocol.program.isa import Type
 
 # Operators with a reason of their own why they are refused; others get the general advice.
@@ -133,7 +134,10 @@ def _lower(node: GraphNode, values: dict[GraphNode, Any], writer: Writer) -> Any
         context.refuse(_ADVICE.get(context.operator, _GENERAL))
     arguments = torch.fx.node.map_arg(node.args, values.__getitem__)
     named = torch.fx.node.map_arg(node.kwargs, values.__getitem__)
-    return rule(context, *arguments, **named)
+    try:
+        return rule(context, *arguments, **named)
+    except BodyTooLarge as error:
+        context.refuse(f"{error}; split it into smaller parts")
 
 
 def _takes_in(user: GraphNode, shape: torch.Size) -> bool:
