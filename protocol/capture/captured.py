@@ -75,6 +75,11 @@ def load_into(model: torch.nn.Module, state: Iterable[tuple[str, np.ndarray]]) -
     """Copy final state tensors (names as in ``Captured.state``) into a plain module."""
     arrays = {n.removeprefix(MODEL_PREFIX): a for n, a in state if n.startswith(MODEL_PREFIX)}
     own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    if own and not arrays:
+        raise CaptureError(
+            "the state holds no weights, since nothing was trained; outputs_of gives what was "
+            "computed (docs/CAPTURE.md, Inference)"
+        )
     missing, extra = sorted(own.keys() - arrays.keys()), sorted(arrays.keys() - own.keys())
     if missing or extra:
         raise CaptureError(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from protocol.capture import outputs_of
+from protocol.capture import load_into, outputs_of
 from protocol.capture.errors import CaptureError, UnsupportedDtype, UnsupportedOperator
 from tests.capture.scoring import Calls, X, mlp, scored
 
@@ -108,6 +108,11 @@ def test_branch_on_values_and_unknown_operators_are_refused_with_their_place() -
     assert "test_inference_refusals.py" in error.value.origin.source
     with pytest.raises(UnsupportedOperator, match=r"test_inference_refusals\.py"):
         scored(Calls(lambda x: torch.linalg.svdvals(x[:, :4].reshape(-1, 2, 2))))
+
+
+def test_outputs_are_no_weights_to_load() -> None:
+    with pytest.raises(CaptureError, match=r"holds no weights.*outputs_of.*Inference\)"):
+        load_into(mlp(), [("outputs.output", X), ("step", np.int32(3))])
 
 
 def test_outputs_of_a_trained_state_are_refused_with_what_it_has() -> None:
