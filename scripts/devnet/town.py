@@ -17,6 +17,7 @@ from typing import Any
 from protocol.agents.watch.reader import Reader
 from protocol.chain.deployment import Deployment
 from protocol.chain.devnet import PEOPLE, Devnet, connect_all, dev_account, load
+from protocol.chain.endpoints import RpcUnreachable
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "digits"
@@ -118,9 +119,12 @@ class Town:
             self.stop(name)
 
     def wait(self, what: str, over: Callable[[], bool], seconds: float) -> None:
-        """Wait until something has happened. TownError if it does not, or somebody died."""
+        """Wait until something has happened. TownError if it does not, or somebody died.
+
+        A node on a busy machine may leave a question without an answer: it is asked again.
+        """
         deadline = time.monotonic() + seconds
-        while not over():
+        while not _is_over(over):
             for name, process in self.processes.items():
                 if process.poll() is not None:
                     raise TownError(
@@ -138,6 +142,14 @@ class Town:
         """TownError unless something holds."""
         if not holds:
             raise TownError(f"it does not hold that {what}")
+
+
+def _is_over(over: Callable[[], bool]) -> bool:
+    """What `over` says, and no as long as the chain does not answer."""
+    try:
+        return over()
+    except RpcUnreachable:
+        return False
 
 
 @contextlib.contextmanager
