@@ -68,6 +68,9 @@ ADDED = (
     aten.dist,
     aten.narrow_copy,
     aten.permute_copy,
+    aten._weight_norm_interface,
+    aten.multi_margin_loss,
+    aten.exponential,
 )
 
 
@@ -79,6 +82,10 @@ def decomposition_table() -> dict[Any, Callable[..., Any]]:
         table.pop(operator, None)
     table.update(get_decompositions(ADDED))
     table[aten._safe_softmax.default] = _safe_softmax
+    table[aten._weight_norm_interface_backward.default] = _weight_norm_backward
+    table[aten.multi_margin_loss_backward.default] = _multi_margin_loss_backward
+    table[aten._cdist_forward.default] = _cdist
+    table[aten._cdist_backward.default] = _cdist_backward
     return table
 
 
@@ -93,3 +100,55 @@ def _safe_softmax(x: torch.Tensor, dim: int, dtype: torch.dtype | None = None) -
     powers = torch.exp(x - highest)
     masked = highest.expand_as(x) == float("-inf")
     return torch.where(masked, 0.0, powers / powers.sum(dim, keepdim=True))
+
+
+def _weight_norm_backward(
+    gradient: torch.Tensor, v: torch.Tensor, g: torch.Tensor, norms: torch.Tensor, dim: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients of v and g of w = g v / norm(v), the norm over all dimensions but ``dim``."""
+    others = [d for d in range(v.ndim) if d != dim % v.ndim]
+    along = (gradient * v).sum(others, keepdim=True)
+    return g / norms * (gradient - v * (along / (norms * norms))), along / norms
+
+
+def _multi_margin_loss_backward(
+    gradient: torch.Tensor,
+    x: torch.Tensor,
+    target: torch.Tensor,
+    p: float,
+    margin: float,
+    weight: torch.Tensor | None = None,
+    reduction: int = 1,
+) -> torch.Tensor:
+    """Each wrong class nearer than the margin is pushed down, and the right one up by their sum."""
+    scores, label = x.reshape(-1, x.shape[-1]), target.reshape(-1, 1)
+    examples, classes = scores.shape
+    gap = margin - scores.gather(1, label) + scores
+    is_right = torch.arange(classes, device=x.device) == label
+    slope = torch.where((gap > 0) & ~is_right, 2.0 * gap if p == 2 else 1.0, 0.0) / classes
+    if weight is not None:
+        slope = slope * weight[label]
+    slope = torch.where(is_right, -slope.sum(1, keepdim=True), slope)
+    share = gradient.reshape(-1, 1) / (examples if reduction == 1 else 1)
+    return (slope * share).reshape(x.shape)
+
+
+def _cdist(x: torch.Tensor, y: torch.Tensor, p: float, _: int | None = None) -> Any:
+    """Distances of the rows of ``x`` [.., n, k] and ``y`` [.., m, k], for p 1 and 2."""
+    apart = x.unsqueeze(-2) - y.unsqueeze(-3)
+    if p == 1:
+        return apart.abs().sum(-1)
+    return (apart * apart).sum(-1).sqrt() if p == 2 else NotImplemented
+
+
+def _cdist_backward(
+    gradient: torch.Tensor, x: torch.Tensor, y: torch.Tensor, p: float, distance: torch.Tensor
+) -> Any:
+    """The gradient of ``x``; 0 where two rows are equal."""
+    apart = x.unsqueeze(-2) - y.unsqueeze(-3)
+    if p == 1:
+        return (gradient.unsqueeze(-1) * apart.sign()).sum(-2)
+    if p != 2:
+        return NotImplemented
+    share = torch.where(distance == 0, 0.0, gradient / distance)
+    return (share.unsqueeze(-1) * apart).sum(-2)
