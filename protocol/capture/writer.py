@@ -83,7 +83,8 @@ class Writer:
             raise CaptureError(
                 f"a state tensor of dtype {dtype.label} would get {view.dtype.label}"
             )
-        if view == View.whole(view.operand) and view.operand.shape == shape:
+        is_whole = view == View.whole(view.operand) and view.operand.shape == shape
+        if is_whole and view.operand.kind is not OperandKind.DATA:  # which no binding names
             return view
         return self.copy(view, shape, origin)
 

@@ -97,12 +97,12 @@ def capture_sample(module: SampleModule) -> Captured:
     )
 
 
-def samples_of(name: str, most: int) -> list[Any]:
+def samples_of(name: str, most: int, dtype: torch.dtype = torch.float32) -> list[Any]:
     """At most ``most`` samples, evenly out of those that are small, not empty and not random."""
     operator = DATABASE[name]
     torch.manual_seed(0)
-    differentiable = operator.supports_autograd
-    found = operator.sample_inputs("cpu", torch.float32, requires_grad=differentiable)
+    differentiable = operator.supports_autograd and dtype.is_floating_point
+    found = operator.sample_inputs("cpu", dtype, requires_grad=differentiable)
     usable = [sample for sample in found if _is_usable(sample)]
     return usable[:: max(1, -(-len(usable) // most))]
 

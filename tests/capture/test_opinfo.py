@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from protocol.capture.errors import CaptureError, UnsupportedDtype, UnsupportedOperator
+from tests.capture.running import states
 from tests.capture.test_task import capture
 
 SUPPORTED = (Path(__file__).parent / "opinfo_supported.txt").read_text(encoding="utf-8").split()
@@ -46,6 +47,14 @@ UNDEFINED = {
     "nn_functional_feature_alpha_dropout_with_train",
     "nn_functional_multi_head_attention_forward",  # its sample has dropout
 }
+# Those of the database that have no samples of floats.
+INTEGER_ONLY = (
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "unravel_index",
+)
 QUICK = (
     "__getitem__",
     "acos",
@@ -99,6 +108,14 @@ def test_sample_of_supported_operator_agrees_with_torch(name: str) -> None:
 
     agreed = [check_sample(name, sample) for sample in samples_of(name, 2)]
     assert any(agreed)
+
+
+@pytest.mark.parametrize("name", INTEGER_ONLY)
+def test_sample_of_integers_agrees_with_torch(name: str) -> None:
+    from tests.capture.opinfo import DATABASE, check_sample, samples_of
+
+    for dtype in {torch.int32, torch.bool} & DATABASE[name].dtypes:
+        assert all(check_sample(name, sample) for sample in samples_of(name, 2, dtype))
 
 
 @pytest.mark.slow
@@ -199,6 +216,22 @@ def test_model_of_another_dtype_is_refused_by_the_name_of_its_parameter(
 def test_tensor_without_elements_is_refused_by_name() -> None:
     with pytest.raises(CaptureError, match=r"no elements"):
         capture(nn.Sequential(nn.Linear(6, 3), Inner(lambda x: x)).append(nn.Linear(3, 0)))
+
+
+def test_buffer_that_becomes_a_constant_of_forward_is_captured() -> None:
+    class Constant(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(6, 3)
+            self.register_buffer("seen", torch.zeros(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.seen.copy_(torch.tensor([1.0, -2.0, 3.0]))
+            return self.linear(x)
+
+    captured = capture(Constant())
+    after = next(states(captured))
+    assert after["model.seen"].tolist() == [1.0, -2.0, 3.0]
 
 
 def test_module_that_takes_a_parameter_is_captured() -> None:
