@@ -86,8 +86,10 @@ class _ForwardTracker(ModuleTracker):
 class Recorder:
     """Knows the origin of the operator that is being traced, and writes it on each graph node."""
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    def __init__(self, model: torch.nn.Module, outside: str = "loss") -> None:
+        """``outside`` is what is told of operators that no module of the model runs."""
         self.phase = "fwd"
+        self._outside = outside
         self.current: Origin | None = None
         self._root = type(model).__name__
         self._tracker: ModuleTracker | None = None  # while the first pass runs
@@ -141,7 +143,7 @@ class Recorder:
         assert self._tracker is not None
         paths = [p for p in self._tracker.parents if p.partition(".")[0] == self._root]
         if not paths:
-            return "loss"
+            return self._outside
         path = max(paths, key=lambda p: (p.count("."), len(p), p))
         return path.partition(".")[2]
 

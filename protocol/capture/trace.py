@@ -110,7 +110,7 @@ def trace_forward(
     model is kept, and settings of the process have no influence, as in `trace_joint`.
     """
     parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
-    recorder, lender = Recorder(model), Lender(model)
+    recorder, lender = Recorder(model, outside="output"), Lender(model)
     names: list[str] = []
 
     def step(

@@ -114,6 +114,7 @@ def test_state_of_a_decoding_is_tokens_lengths_and_caches() -> None:
     assert shapes == {"step": (), **tokens, **pair}
     assert captured.steps == 3 * length
     assert captured.loss_state is None
+    assert [o for o in captured.origins if "argmax" in o][-1] == "output: aten.argmax (fwd)"
     data = dict(captured.data)
     assert data["prompts.lengths"].tolist() == [3, 1, 6, 4, 5]
     assert "model.lm_head.weight" in data
