@@ -6,7 +6,7 @@ and the pruning are here for both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -34,13 +34,14 @@ class Assembly:
     A state tensor keeps its value unless `finish` is told another.
     """
 
-    def __init__(self, seed: int, state: Tensors) -> None:
+    def __init__(self, seed: int, state: Iterable[tuple[str, np.ndarray]]) -> None:
         self.state: Tensors = []
         self.data: Tensors = []
         self._index: dict[str, int] = {}
         self._present: dict[str, View] = {}
-        for name, array in [*state, (STEP, np.zeros((), np.int32))]:
+        for name, array in state:
             self.add_state(name, array)
+        self.add_state(STEP, np.zeros((), np.int32))
         self.writer = Writer(seed, self.state_view(STEP))
 
     def add_state(self, name: str, array: np.ndarray) -> None:

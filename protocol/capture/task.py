@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -119,12 +120,16 @@ class _Training:
         self.initial = initial
         self.updating = updating
         self.updated = [name for name in graph.with_gradient if name in updating.group_of]
-        trained = [(name, tensors[name]) for name in self.updated]
-        state = [(MODEL_PREFIX + name, array) for name, array in tensors.items()]
-        for added in (updating.slots, updating.extras):
-            state += [part for name, array in trained for part in added(name, array)]
-        self.assembly = Assembly(seed, state)
+        self.assembly = Assembly(seed, self._state(tensors))
         self.assembly.add_state(LOSS, np.zeros((), np.float32))
+
+    def _state(self, tensors: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+        """One state tensor after the other: large models do not fit into memory twice."""
+        for name, array in tensors.items():
+            yield MODEL_PREFIX + name, array
+        for added in (self.updating.slots, self.updating.extras):
+            for name in self.updated:
+                yield from added(name, tensors[name])
 
     def add_data(self, batch: Batch, order: np.ndarray | None) -> None:
         """The data tensors: the batch's, the order of examples if it is stored, the schedule."""
