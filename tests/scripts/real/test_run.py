@@ -29,7 +29,7 @@ def test_parser_takes_no_folder_of_an_earlier_run(tmp_path, capsys) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 @pytest.mark.xdist_group("devnet")  # real time: not two of them at once
 def test_run_of_images_pays_the_honest_and_convicts_the_cheat(tmp_path, capsys) -> None:
     picture = tmp_path / "curves.png"
