@@ -149,6 +149,13 @@ def test_prompts_do_not_see_each_other() -> None:
     assert sequences(decoded("own", batch_size=7)) == alone
 
 
+def test_prompts_of_one_token_are_continued_by_one() -> None:
+    prompts = [[5], [7], [9]]
+    captured = decoded("own", prompts, new_tokens=1)
+    assert captured.steps == 2
+    assert sequences(captured) == [continued("own", prompt, 1)[0] for prompt in prompts]
+
+
 def test_row_ends_after_its_end_token_and_is_padded() -> None:
     whole = [continued("gpt2", prompt, NEW_TOKENS)[0] for prompt in PROMPTS]
     ends = (whole[0][len(PROMPTS[0])], whole[3][-2])
