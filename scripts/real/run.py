@@ -12,6 +12,7 @@ and there is nothing to draw. Exit code 0 if everything ended as it must.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -166,4 +167,6 @@ def _empty(text: str) -> Path:
 
 
 if __name__ == "__main__":
+    # Ended from outside, it still ends its node and its people.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())
