@@ -121,10 +121,13 @@ class Batch:
 
     def write(self, gather: Gather, data: Callable[[str], View]) -> list[View]:
         """Write the gathers; ``data`` gives a data tensor by its whole name."""
-        return [
-            column.write(gather, name, partial(self._tensor, data, name))
-            for name, column in self.columns.items()
-        ]
+        views = []
+        for name, column in self.columns.items():
+            view = column.write(gather, name, partial(self._tensor, data, name))
+            if view.dtype is DType.I32:
+                gather.writer.given[view.operand.index] = column.arrays[""]
+            views.append(view)
+        return views
 
     @contextlib.contextmanager
     def explaining(self) -> Iterator[None]:

@@ -121,7 +121,7 @@ def _multi_margin_loss_backward(
     reduction: int = 1,
 ) -> torch.Tensor:
     """Each wrong class nearer than the margin is pushed down, and the right one up by their sum."""
-    scores, label = x.reshape(-1, x.shape[-1]), target.reshape(-1, 1)
+    scores, label = x.reshape(-1, x.shape[-1] if x.ndim else 1), target.reshape(-1, 1)
     examples, classes = scores.shape
     gap = margin - scores.gather(1, label) + scores
     is_right = torch.arange(classes, device=x.device) == label

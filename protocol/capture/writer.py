@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from protocol.capture.caps import Source, check_rank, check_size, check_totals
 from protocol.capture.errors import CaptureError, Origin, UnsupportedOperator
 from protocol.capture.values import Full, Lazy, Lowered, View, elements
@@ -44,6 +46,7 @@ class Writer:
         self.seed = seed
         self.step = step
         self.draws = 0
+        self.given: dict[int, np.ndarray] = {}  # what nodes that gather integers gather from
         self._known: dict[Node, int] = {}
 
     def add(self, node: Node, origin: Origin, operator: str) -> View:

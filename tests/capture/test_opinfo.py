@@ -37,6 +37,7 @@ UNDEFINED = {
     "randn",
     "randn_like",
     "uniform",
+    "exponential",
     "sparse_mm_reduce",
     "sparse_sampled_addmm",
     "to_sparse",

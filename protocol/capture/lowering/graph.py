@@ -40,6 +40,7 @@ from protocol.capture.lowering.context import (
     check_result,
     unsupported_dtype,
 )
+from protocol.capture.lowering.ranges import note_given
 from protocol.capture.values import STORED, Full, Lazy, Lowered, View
 from protocol.capture.writer import Writer
 from protocol.program.builder import BodyTooLarge
@@ -80,6 +81,7 @@ def lower_graph(
     for node in nodes:
         if node.op == "placeholder":
             values[node] = next(remaining)
+            note_given(node, values[node], writer)
         elif node.op == "output":
             return [values[source] for source in node.args[0]]
         elif constants.must_hold(node, values):

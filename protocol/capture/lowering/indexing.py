@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from protocol.capture.lowering.context import Context, aten, lowers
+from protocol.capture.lowering.ranges import check_addresses
 from protocol.capture.values import Lowered, View
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType
@@ -13,6 +14,8 @@ from protocol.program.isa import DType
 
 @lowers(aten.gather.default)
 def _gather(ctx: Context, x: Lowered, dim: int, index: Lowered, **_: Any) -> Lowered:
+    if x.shape:
+        check_addresses(ctx, 2, x.shape[dim])
     source, place = ctx.views(x, index)
     if not source.shape:
         return source.expand(ctx.shape())
@@ -41,6 +44,7 @@ def _index_select(ctx: Context, x: Lowered, dim: int, index: Lowered) -> Lowered
 
 @lowers(aten.embedding.default)
 def _embedding(ctx: Context, weight: Lowered, indices: Lowered, *_: Any, **__: Any) -> Lowered:
+    check_addresses(ctx, 1, weight.shape[0])
     table, index = ctx.views(weight, indices)
     b = FoldBuilder(table.dtype, ctx.shape())
     rank = len(index.shape)
