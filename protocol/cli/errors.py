@@ -271,11 +271,30 @@ _REVERTS = {
 
 @explains("protocol.chain.reverts.Reverted")
 def _reverted(error: Any) -> UserError:
+    if error.name == "TermOutOfBounds" and len(error.arguments) == 4:
+        return _term_out_of_bounds(*error.arguments)
     return UserError(
         "the contracts refused the call",
         str(error),
         _REVERTS.get(error.name, "the error's values say what was found and what was asked for"),
         f"{ERRORS_PAGE}#reverted",
+    )
+
+
+def _term_out_of_bounds(field: int, least: int, most: int, found: int) -> UserError:
+    """The term by its name in an offer, instead of its number in the contracts' struct."""
+    from dataclasses import fields
+
+    from protocol.chain.market import Terms
+
+    names = [each.name.replace("_", "-") for each in fields(Terms)]
+    name = names[field] if field < len(names) else f"term {field}"
+    return UserError(
+        f"the market refuses the {name}",
+        f"it is {found:,}, this deployment takes {least:,} to {most:,} (amounts in token wei)",
+        f"correct it in the task's offer.toml, or give --{name}",
+        "docs/operate/requester.md",
+        Code.USAGE,
     )
 
 

@@ -70,6 +70,16 @@ def test_exceptions_that_have_the_four_parts_speak_for_themselves() -> None:
     assert words.kind == "NotMined"
 
 
+@pytest.mark.parametrize(
+    ("field", "name"), [(9, "max-reward"), (12, "verifiers"), (16, "run-seconds"), (99, "term 99")]
+)
+def test_term_that_a_market_refuses_is_told_by_its_name_with_both_values(field, name) -> None:
+    words = explain(Reverted("TermOutOfBounds", (field, 1, 2_592_000, 0)))
+    assert (words.code, words.kind) == (2, "Reverted")
+    assert name in words.what
+    assert "it is 0, this deployment takes 1 to 2,592,000" in words.why
+
+
 def test_reverts_name_both_values_and_the_way_out() -> None:
     words = explain(Reverted("InsufficientCredit", ("0xabc", 500, 20)))
     assert "500" in words.why
