@@ -22,7 +22,7 @@ from protocol.capture.examples.minilm import load_encoder, make_config, tokenise
 from protocol.capture.examples.spam import KINDS, Mails, load_mails
 from protocol.capture.schedules import linear, warmup
 
-STEPS = 96
+STEPS = 64
 BATCH = 16
 LENGTH = 64  # tokens of a mail: its subject and how it begins
 RATE = 5e-5
