@@ -23,7 +23,7 @@ import torch
 
 from protocol.capture.captured import Captured
 from protocol.capture.task import task_from
-from protocol.capture.trace import trace_joint
+from protocol.capture.tracing.trace import trace_joint
 from protocol.program.cost import TreeSizes, judgement_gas
 from protocol.program.validate import validate_program
 from protocol.training.task import Task

@@ -13,9 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from protocol.capture.decompositions import ADDED
 from protocol.capture.lowering import graph  # noqa: F401 - importing it registers all rules
 from protocol.capture.lowering.context import RULES
+from protocol.capture.tracing.decompositions import ADDED
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "OPERATORS.md"
 HEAD = """# Operators that capture supports

@@ -18,7 +18,7 @@ from chargpt_sample import held_out_loss, sample
 from torch import nn
 
 from protocol.capture import Captured, load_into, task_from
-from protocol.capture.columns import next_tokens
+from protocol.capture.data.columns import next_tokens
 from protocol.capture.schedules import warmup_cosine
 
 STEPS = 2_000

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from protocol.capture.initial.weights import load_weights
 from protocol.capture.schedules import warmup_cosine
-from protocol.capture.weights import load_weights
 
 sys.path.append(str(Path(__file__).parents[1] / "chargpt"))  # the novel is that example's
 from chargpt_data import Text, load_text

@@ -17,7 +17,7 @@ from images_data import Digits, load_digits
 from torch import nn
 
 from protocol.capture import Captured, load_into, task_from
-from protocol.capture.columns import Images
+from protocol.capture.data.columns import Images
 from protocol.capture.schedules import warmup_cosine
 
 STEPS = 480

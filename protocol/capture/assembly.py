@@ -12,12 +12,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from protocol.capture.batches import as_stored
 from protocol.capture.captured import DTYPES, Captured, Tensors
-from protocol.capture.copies import without_copies
+from protocol.capture.data.batches import as_stored
 from protocol.capture.errors import CaptureError, Origin
-from protocol.capture.values import View
-from protocol.capture.writer import Writer
+from protocol.capture.writing.copies import without_copies
+from protocol.capture.writing.values import View
+from protocol.capture.writing.writer import Writer
 from protocol.program.builder import FoldBuilder
 from protocol.program.estimate import default_interval
 from protocol.program.isa import DType

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 DEFAULT_FUNCTION: Final = "make_task"
 MAKERS: Final = (
     ("protocol.capture.task", "task_from"),
-    ("protocol.capture.inference", "inference_from"),
-    ("protocol.capture.decoding", "decode_from"),
+    ("protocol.capture.inference.scoring", "inference_from"),
+    ("protocol.capture.inference.decoding", "decode_from"),
 )
 """The functions whose result, or whose arguments, an entry may return: module and name."""
 SEED: Final = 0

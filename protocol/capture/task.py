@@ -9,19 +9,19 @@ import numpy as np
 import torch
 
 from protocol.capture.assembly import Assembly, check_counts, tensors_of
-from protocol.capture.batches import stored_order
 from protocol.capture.captured import MODEL_PREFIX, Captured
-from protocol.capture.columns import Batch
+from protocol.capture.data.batches import stored_order
+from protocol.capture.data.columns import Batch
+from protocol.capture.data.feeds import Loss, by_name, like, split_data
+from protocol.capture.data.gathers import Ordered
+from protocol.capture.data.shuffling import write_keyed_order
 from protocol.capture.errors import Origin
-from protocol.capture.feeds import Loss, by_name, like, split_data
-from protocol.capture.gathers import Ordered
-from protocol.capture.initial import Asked, Initial, initial_of
+from protocol.capture.initial.starting import Asked, Initial, initial_of
 from protocol.capture.lowering.graph import lower_graph
 from protocol.capture.schedules import AnySchedule
-from protocol.capture.shuffling import write_keyed_order
-from protocol.capture.trace import JointGraph, trace_joint
-from protocol.capture.updating import Decay, Updating, updating_from
-from protocol.capture.values import View
+from protocol.capture.tracing.trace import JointGraph, trace_joint
+from protocol.capture.updates.updating import Decay, Updating, updating_from
+from protocol.capture.writing.values import View
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType
 

@@ -11,12 +11,12 @@ import torch
 from protocol.capture.captured import Captured
 from protocol.capture.errors import Origin
 from protocol.capture.lowering.graph import lower_graph
-from protocol.capture.optimizers import read_groups, schedule_table, write_update
 from protocol.capture.schedules import course_of
 from protocol.capture.task import task_from
-from protocol.capture.trace import trace_joint
-from protocol.capture.values import View
-from protocol.capture.writer import Writer
+from protocol.capture.tracing.trace import trace_joint
+from protocol.capture.updates.optimizers import read_groups, schedule_table, write_update
+from protocol.capture.writing.values import View
+from protocol.capture.writing.writer import Writer
 from protocol.kernels import Executor
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType

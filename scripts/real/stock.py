@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from protocol.capture.batches import stored_order
 from protocol.capture.captured import MODEL_PREFIX
-from protocol.capture.columns import U8_SCALE, Images, Windows, column_of
-from protocol.capture.feeds import by_name, examples_of, like, loss_of, split_data
-from protocol.capture.shuffling import keyed_order
+from protocol.capture.data.batches import stored_order
+from protocol.capture.data.columns import U8_SCALE, Images, Windows, column_of
+from protocol.capture.data.feeds import by_name, examples_of, like, loss_of, split_data
+from protocol.capture.data.shuffling import keyed_order
 
 KNOWN: Final = frozenset(
     ("model", "loss", "optimizer", "data", "steps", "interval", "batch_size", "schedule", "seed")

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from protocol.capture.caches import KeyValueCache
 from protocol.capture.captured import Captured
+from protocol.capture.inference.caches import KeyValueCache
 from tests.capture.running import states
 
 WORDS, WIDTH, LAYERS, HEADS, POSITIONS = 61, 32, 2, 4, 24

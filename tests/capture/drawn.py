@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from protocol.capture.captured import Captured
-from protocol.capture.distributions import Distribution
-from protocol.capture.initial import Asked, drawn_values
+from protocol.capture.initial.distributions import Distribution
+from protocol.capture.initial.starting import Asked, drawn_values
 from protocol.capture.task import task_from
 
 EXAMPLES = 12

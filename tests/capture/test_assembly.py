@@ -12,7 +12,7 @@ from torch import nn
 from protocol.capture.assembly import STEP, Assembly, check_counts, tensors_of
 from protocol.capture.captured import Captured
 from protocol.capture.errors import CaptureError, Origin, UnsupportedDtype
-from protocol.capture.values import View
+from protocol.capture.writing.values import View
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType
 from protocol.program.node import OperandKind

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from protocol.capture.decoding import decode_from, sequences_of
+from protocol.capture.inference.decoding import decode_from, sequences_of
 from tests.capture.decoded import NEW_TOKENS, POSITIONS, PROMPTS, WORDS, last
 
 _ENDLESS: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": None, "initializer_range": 0.2}

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from protocol.capture.columns import next_tokens
+from protocol.capture.data.columns import next_tokens
 from protocol.capture.errors import UnsupportedOperator
 from protocol.capture.task import task_from
 

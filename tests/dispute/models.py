@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from protocol.capture.captured import Captured
-from protocol.capture.columns import Images, next_tokens
-from protocol.capture.decoding import decode_from
-from protocol.capture.distributions import Normal, Padded, TruncatedNormal, Uniform
-from protocol.capture.feeds import split_data
-from protocol.capture.inference import inference_from
+from protocol.capture.data.columns import Images, next_tokens
+from protocol.capture.data.feeds import split_data
+from protocol.capture.inference.decoding import decode_from
+from protocol.capture.inference.scoring import inference_from
+from protocol.capture.initial.distributions import Normal, Padded, TruncatedNormal, Uniform
 from protocol.capture.optim import Lion
 from protocol.capture.task import task_from
 from protocol.training import Task
@@ -25,7 +25,7 @@ from tests.capture.decoded import gpt2, llama
 from tests.capture.drawn import Bag
 from tests.capture.drawn import capture as capture_drawn
 from tests.capture.fed import capture as capture_fed
-from tests.capture.test_optimizers import MAKERS
+from tests.capture.updates.test_optimizers import MAKERS
 
 STEPS = 2
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from protocol.capture.decoding import decode_from
+from protocol.capture.inference.decoding import decode_from
 from protocol.dispute.state import DisputeState
 from protocol.kernels import Executor
 from protocol.training import Task

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from protocol.capture.captured import Captured
-from protocol.capture.distributions import Normal, Padded, TruncatedNormal, Uniform
-from protocol.capture.initial import CHOICE, DRAW, drawn_values
+from protocol.capture.initial.distributions import Normal, Padded, TruncatedNormal, Uniform
+from protocol.capture.initial.starting import CHOICE, DRAW, drawn_values
 from protocol.capture.task import task_from
 from protocol.dispute.state import DisputeState
 from protocol.kernels import Executor

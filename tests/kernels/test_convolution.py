@@ -9,7 +9,7 @@ import pytest
 
 from protocol.capture.lowering import convolution as lowering
 from protocol.capture.lowering.context import Context
-from protocol.capture.values import View
+from protocol.capture.writing.values import View
 from protocol.kernels import Executor, instruction_sets
 from protocol.kernels.reference.evaluator import evaluate_node
 from protocol.program.body import Value

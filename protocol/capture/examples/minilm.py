@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from protocol.capture.examples.packages import Package
-from protocol.capture.weights import load_weights
+from protocol.capture.initial.weights import load_weights
 
 PACKAGE: Final = Package(
     client="pip",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.reductions import float_sum
-from protocol.capture.values import Lowered, View
+from protocol.capture.writing.values import Lowered, View
 from protocol.program.body import Value
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType

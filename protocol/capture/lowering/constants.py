@@ -15,7 +15,7 @@ from torch.fx import GraphModule
 from torch.fx import Node as GraphNode
 
 from protocol.capture.lowering.context import RULES
-from protocol.capture.values import STORED
+from protocol.capture.writing.values import STORED
 
 
 class Constants:

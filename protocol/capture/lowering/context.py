@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 import torch
 from torch.fx import Node as GraphNode
 
-from protocol.capture.caps import check_size
 from protocol.capture.errors import COMPLEX, Origin, UnsupportedDtype, UnsupportedOperator
-from protocol.capture.values import STORED, Emit, Full, Lazy, Lowered, Shape, View
-from protocol.capture.writer import Writer, check_affordable
+from protocol.capture.writing.caps import check_size
+from protocol.capture.writing.values import STORED, Emit, Full, Lazy, Lowered, Shape, View
+from protocol.capture.writing.writer import Writer, check_affordable
 from protocol.program.body import Value
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType, Type

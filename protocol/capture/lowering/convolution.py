@@ -13,7 +13,7 @@ from typing import Any
 
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.reductions import float_sum
-from protocol.capture.values import Lowered, Shape, View, elements
+from protocol.capture.writing.values import Lowered, Shape, View, elements
 from protocol.program.builder import Affine, FoldBuilder
 from protocol.program.isa import MAX_RANK, DType
 

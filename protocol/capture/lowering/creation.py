@@ -9,7 +9,7 @@ import numpy as np
 
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.pointwise import type_of
-from protocol.capture.values import Emit, Full, Lowered
+from protocol.capture.writing.values import Emit, Full, Lowered
 from protocol.program.body import Value
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType, Type

@@ -41,8 +41,8 @@ from protocol.capture.lowering.context import (
     unsupported_dtype,
 )
 from protocol.capture.lowering.ranges import note_given
-from protocol.capture.values import STORED, Full, Lazy, Lowered, View
-from protocol.capture.writer import Writer
+from protocol.capture.writing.values import STORED, Full, Lazy, Lowered, View
+from protocol.capture.writing.writer import Writer
 from protocol.program.builder import BodyTooLarge
 from protocol.program.isa import Type
 

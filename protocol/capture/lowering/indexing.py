@@ -7,7 +7,7 @@ from typing import Any
 
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.ranges import check_addresses
-from protocol.capture.values import Lowered, View
+from protocol.capture.writing.values import Lowered, View
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.pointwise import arithmetic, comparison, expression
-from protocol.capture.values import Lowered
+from protocol.capture.writing.values import Lowered
 from protocol.program import elementary
 from protocol.program.body import Body, Value
 from protocol.program.isa import DType, Type

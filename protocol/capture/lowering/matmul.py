@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from protocol.capture.lowering.context import Context, aten, lowers
-from protocol.capture.values import Lowered, View
+from protocol.capture.writing.values import Lowered, View
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType
 

@@ -9,7 +9,7 @@ import torch
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.pointwise import cast
 from protocol.capture.lowering.reductions import keep_dims, plain_fold, reduced_dims
-from protocol.capture.values import STORED, Full, Lowered, View, elements
+from protocol.capture.writing.values import STORED, Full, Lowered, View, elements
 from protocol.program.body import Value, f32_word
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType, Type

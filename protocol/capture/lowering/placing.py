@@ -14,7 +14,7 @@ import torch
 
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.indexing import are_neighbours, wrapped
-from protocol.capture.values import Full, Lowered, Shape, View, elements
+from protocol.capture.writing.values import Full, Lowered, Shape, View, elements
 from protocol.program.body import Body, Value, f32_word
 from protocol.program.builder import Affine, FoldBuilder
 from protocol.program.isa import MAX_GUARDS, WORD_MASK, DType, Type

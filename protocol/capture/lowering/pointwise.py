@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from protocol.capture.lowering.context import Context, aten, lowers
-from protocol.capture.values import STORED, Full, Lowered
+from protocol.capture.writing.values import STORED, Full, Lowered
 from protocol.program import elementary, expansions
 from protocol.program.body import Body, Value
 from protocol.program.isa import Type

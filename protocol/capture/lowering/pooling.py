@@ -10,7 +10,7 @@ from typing import Any
 
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.convolution import Geometry
-from protocol.capture.values import Lowered, Shape, View, elements
+from protocol.capture.writing.values import Lowered, Shape, View, elements
 from protocol.program.body import Value, f32_word
 from protocol.program.builder import Affine, FoldBuilder
 from protocol.program.isa import DType

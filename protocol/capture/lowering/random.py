@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from protocol.capture import draws
 from protocol.capture.lowering.context import Context, aten, lowers
-from protocol.capture.values import Lowered, View
+from protocol.capture.writing import draws
+from protocol.capture.writing.values import Lowered, View
 from protocol.program import philox
 from protocol.program.body import Body, Value
 from protocol.program.builder import FoldBuilder

@@ -13,8 +13,8 @@ import numpy as np
 from torch.fx import Node as GraphNode
 
 from protocol.capture.lowering.context import RESHAPES, Context, aten
-from protocol.capture.values import Lowered, View
-from protocol.capture.writer import Writer
+from protocol.capture.writing.values import Lowered, View
+from protocol.capture.writing.writer import Writer
 from protocol.program.node import OperandKind
 
 _GIVEN = "given"  # in a graph node's meta: the data that its elements are taken from

@@ -14,8 +14,8 @@ import torch
 
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.pointwise import cast
-from protocol.capture.values import STORED, Lazy, Lowered, Shape, View, elements, reshaped
-from protocol.capture.writer import Place
+from protocol.capture.writing.values import STORED, Lazy, Lowered, Shape, View, elements, reshaped
+from protocol.capture.writing.writer import Place
 from protocol.program import elementary
 from protocol.program.body import Value, f32_word
 from protocol.program.builder import Affine, BodyTooLarge, FoldBuilder

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from protocol.capture.lowering.context import Context, aten, lowers
-from protocol.capture.values import Lowered, View
+from protocol.capture.writing.values import Lowered, View
 from protocol.program.body import Body, Value
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType

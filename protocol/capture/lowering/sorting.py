@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from protocol.capture.lowering.context import Context, aten, lowers
-from protocol.capture.values import Lowered, View, elements
+from protocol.capture.writing.values import Lowered, View, elements
 from protocol.program.body import Value
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import CANONICAL_NAN, DType

@@ -8,7 +8,7 @@ from typing import Any
 
 from protocol.capture.lowering.context import Context, aten, lowers
 from protocol.capture.lowering.pointwise import type_of
-from protocol.capture.values import Full, Lowered
+from protocol.capture.writing.values import Full, Lowered
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType
 

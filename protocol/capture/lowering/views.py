@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from protocol.capture.lowering.context import Context, aten, lowers
-from protocol.capture.values import Full, Lowered, View, elements, reshaped
+from protocol.capture.writing.values import Full, Lowered, View, elements, reshaped
 from protocol.program.builder import BodyTooLarge, FoldBuilder
 from protocol.program.isa import MAX_LOADS, DType
 

@@ -21,7 +21,7 @@ from protocol.capture.lowering.pooling import (
     shared_evenly,
     spatial_rank,
 )
-from protocol.capture.values import Lowered, Shape, View, elements
+from protocol.capture.writing.values import Lowered, Shape, View, elements
 from protocol.program.body import Value, f32_word
 from protocol.program.builder import Affine, FoldBuilder
 from protocol.program.isa import DType

@@ -1,1 +1,1 @@
-"""One file per optimiser: its state tensors, its columns of the schedule table and its folds."""
+"""What follows the gradients; and one file per optimiser: its state, its columns, its folds."""

@@ -15,7 +15,7 @@ import torch
 
 from protocol.capture.lowering.reductions import float_sum, keep_dims
 from protocol.capture.updates.base import Group, Slot, Update, column_of, sum_of_squares
-from protocol.capture.values import Lowered, Shape, View, elements
+from protocol.capture.writing.values import Lowered, Shape, View, elements
 from protocol.program.isa import DType
 
 

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 from protocol.capture.errors import Origin
 from protocol.capture.lowering.context import Context
 from protocol.capture.lowering.reductions import float_sum
-from protocol.capture.values import Lazy, Lowered, Shape, View, reshaped
-from protocol.capture.writer import Writer
+from protocol.capture.writing.values import Lazy, Lowered, Shape, View, reshaped
+from protocol.capture.writing.writer import Writer
 from protocol.program.body import Value
 from protocol.program.builder import FoldBuilder
 from protocol.program.isa import DType

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocol.capture.updates.base import Group, Slot, Update
-from protocol.capture.values import Shape, View
+from protocol.capture.writing.values import Shape, View
 from protocol.program.body import Value
 from protocol.program.builder import FoldBuilder
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from protocol.capture.feeds import Loss
+from protocol.capture.data.feeds import Loss
 
 EXAMPLES = 40
 WORDS = 50

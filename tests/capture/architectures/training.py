@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from protocol.capture.captured import Captured
-from protocol.capture.feeds import by_name, like, loss_of, split_data
+from protocol.capture.data.feeds import by_name, like, loss_of, split_data
 from protocol.capture.task import task_from
 from tests.capture.architectures.base import Architecture
 from tests.capture.running import states

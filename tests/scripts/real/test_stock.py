@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from protocol.capture.captured import load_into
-from protocol.capture.columns import Images, next_tokens
+from protocol.capture.data.columns import Images, next_tokens
 from protocol.capture.schedules import warmup_cosine
 from protocol.capture.task import task_from
 from scripts.real.stock import state_of, stock_losses
@@ -95,7 +95,9 @@ def test_state_of_a_stock_model_can_stand_for_a_delivered_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: text(None), lambda: text("keyed"), images, named], ids=str
+    "make",
+    [lambda: text(None), lambda: text("keyed"), images, named],
+    ids=["drawn order", "keyed order", "images", "named"],
 )
 def test_stock_losses_are_those_of_the_program_but_for_rounding(make) -> None:
     own = [float(state["loss"]) for state in states(task_from(**make()))]

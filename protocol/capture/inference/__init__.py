@@ -1,0 +1,1 @@
+"""Tasks that train nothing: outputs of many examples, and texts."""
