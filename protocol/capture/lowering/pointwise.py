@@ -52,14 +52,14 @@ def _operands(ctx: Context, arguments: tuple[Any, ...], target: torch.dtype) -> 
 def _converted(ctx: Context, value: Lowered, source: torch.dtype, target: torch.dtype) -> Lowered:
     if source is target or (target is torch.int32 and source is torch.int64):
         return value
+    if isinstance(value, Full) and type_of(target) is Type.F:
+        return Full(value.shape, Type.F, float(value.value))
     if (
         type_of(source) is type_of(target)
         and target is not torch.bool
         and target is not torch.uint8
     ):
         return value
-    if isinstance(value, Full) and type_of(target) is Type.F:
-        return Full(value.shape, Type.F, float(value.value))
     return ctx.lazy(
         lambda b, v: cast(b, v[0], source, target), value, shape=value.shape, dtype=STORED[target]
     )

@@ -59,12 +59,19 @@ def setting(change: Callable[[Any], None], value: Any, before: Any) -> Iterator[
 
 
 def tf32(value: bool) -> None:
-    torch.backends.cuda.matmul.allow_tf32 = value
-    torch.backends.cudnn.allow_tf32 = value
+    with _unfrozen_flags():
+        torch.backends.cuda.matmul.allow_tf32 = value
+        torch.backends.cudnn.allow_tf32 = value
 
 
 def fp32_precision(value: str) -> None:
-    torch.backends.fp32_precision = value
+    with _unfrozen_flags():
+        torch.backends.fp32_precision = value
+
+
+def _unfrozen_flags() -> AbstractContextManager[Any]:
+    """torch's own test helpers, which other tests of this process import, freeze these flags."""
+    return getattr(torch.backends, "__allow_nonbracketed_mutation")()
 
 
 SETTINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
