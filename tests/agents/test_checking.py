@@ -62,6 +62,18 @@ def test_checker_drawn_for_true_segments_of_a_false_claim_finds_nothing(
     assert checker.find_false_segments(claim_id, facts, ()) == [FALSE_SEGMENT]
 
 
+def test_second_execution_runs_only_the_segment_that_the_first_one_accuses(
+    world: World, task: Task
+) -> None:
+    claim_id = submit(world, task, LIAR)
+    facts = world.reader.facts(claim_id)
+    first, second = Counting(), Counting()
+    checker = Checker(world.reader, world.store, executors=(first, second))
+    assert checker.find_false_segments(claim_id, facts, (1, 2, 3)) == [FALSE_SEGMENT]
+    lengths = [facts.segment_length(segment) for segment in range(1, FALSE_SEGMENT + 1)]
+    assert (first.steps, second.steps) == (sum(lengths), lengths[-1])
+
+
 @pytest.mark.parametrize("withheld", ["a tensor", "the state's leaves"])
 def test_checker_that_is_not_served_the_segment_s_start_runs_from_the_beginning(
     world: World, task: Task, withheld: str
