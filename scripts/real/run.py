@@ -24,6 +24,7 @@ import numpy as np
 
 from protocol.capture.captured import Captured
 from protocol.capture.examples.packages import PackageError
+from protocol.chain.errors import ChainError
 from protocol.training.task import Task
 from scripts.devnet.town import TownError, town
 from scripts.real import curves, example, lie
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         found = example.load(chosen.name)
         with tempfile.TemporaryDirectory(prefix="pinpoint-real-") as temporary:
             play(found, chosen, chosen.keep or Path(temporary))
-    except (ExampleError, PackageError, TownError, LookupError) as error:
+    except (ExampleError, PackageError, TownError, ChainError, LookupError) as error:
         tell(f"FAILED: {error}")
         return 1
     tell(f"passed in {time.monotonic() - started:.0f} s")
