@@ -366,9 +366,13 @@ class Outbox:
         return outcomes
 
     def _is_nonce_final(self, intent: Intent, head: int) -> bool:
-        """Whether the nonce was used so long ago that no lagging node can explain the silence."""
-        block = max(head - self._confirmations, 0)
-        return self._count(block) > intent.nonce
+        """Whether the nonce was used so long ago that no lagging node can explain the silence.
+
+        A node that is just mining counts the nonce at its head before it knows the receipt, so a
+        chain that is shorter than the confirmations says nothing yet.
+        """
+        block = head - self._confirmations
+        return block >= 0 and self._count(block) > intent.nonce
 
     def _confirm(self, recent: list[Intent], head: int) -> None:
         """Whether mined transactions are still on the chain; final, or sent again."""
