@@ -26,12 +26,12 @@ losses are made of them, forwards and backwards. An operator in neither table is
 `torch._decomp.core_aten_decompositions` says; if a part is left without a rule, `task_from` raises
 `UnsupportedOperator` with the operator's name, the module, the source line and what to do.
 
-Held against PyTorch, forwards and backwards, by the float32 samples of torch's own operator database
+Held against PyTorch, forwards and backwards, by the float32 samples of torch's operator database
 (`tests/capture/test_opinfo.py`): integers and comparisons exactly, numbers within 1e-5 of the
-largest. The samples meet 167 of these operators; of the rest, random draws, creation and aliases have
-tests of their own (`tests/capture/`), and some are decomposed before they are met. Of equal numbers
-`topk` takes those with the lower index; sorting is stable. `fmod` and `remainder` are exact for
-quotients below 2^24 and NaN beyond; a general `pow` errs by a few ulp, near overflow by up to 16.
+largest. The samples meet 167 of these operators; of the rest, random draws, creation and aliases
+have tests of their own (`tests/capture/`), and some are decomposed before they are met. Of equal
+numbers `topk` takes those with the lower index; sorting is stable. `fmod` and `remainder` are exact
+for quotients below 2^24 and NaN beyond; a general `pow` errs by a few ulp, near overflow by up to 16.
 
 """
 
