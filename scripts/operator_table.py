@@ -31,7 +31,8 @@ Held against PyTorch, forwards and backwards, by the float32 samples of torch's 
 largest. The samples meet 167 of these operators; of the rest, random draws, creation and aliases
 have tests of their own (`tests/capture/`), and some are decomposed before they are met. Of equal
 numbers `topk` takes those with the lower index; sorting is stable. `fmod` and `remainder` are exact
-for quotients below 2^24 and NaN beyond; a general `pow` errs by a few ulp, near overflow by up to 16.
+for quotients below 2^24 and NaN beyond; a general `pow` errs by a few ulp, near overflow by up to
+16.
 
 """
 
