@@ -39,6 +39,11 @@ from tests.capture.running import states
 from tests.capture.updates.test_optimizers import MAKERS
 
 
+@pytest.fixture(autouse=True)
+def _same_given_weights() -> None:
+    torch.manual_seed(2)  # of what is not drawn, such as a bias
+
+
 class Net(nn.Module):
     """Two layers, with normalisation whose statistics run."""
 
