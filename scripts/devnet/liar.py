@@ -14,6 +14,7 @@ from pathlib import Path
 
 from protocol.cli.demo import lies
 from protocol.cli.flags import AgentFlags
+from protocol.cli.settings import LogLevel
 from protocol.cli.solver import pricing, run_solver
 from protocol.training.task import Task
 
@@ -31,11 +32,12 @@ SHARE = 0.5
 LEAST_REWARD = 1_000 * 10**18
 
 
-def main() -> None:
-    """Run until stopped."""
-    lie, settings, home, keystore = sys.argv[1:]
+def solver_flags(
+    settings: str, home: str, keystore: str, log_level: LogLevel = LogLevel.INFO
+) -> AgentFlags:
+    """What `pinpoint solver run` would be given on a devnet, out of its settings file."""
     shared = tomllib.loads(Path(settings).read_text(encoding="utf-8"))
-    flags = AgentFlags(
+    return AgentFlags(
         rpc=shared["rpc"],
         deployment=Path(shared["deployment"]),
         home=Path(home),
@@ -44,7 +46,14 @@ def main() -> None:
         read_store=shared["solver"]["read-store"],
         serve="127.0.0.1:0",
         confirmations=2,
+        log_level=log_level,
     )
+
+
+def main() -> None:
+    """Run until stopped."""
+    lie, settings, home, keystore = sys.argv[1:]
+    flags = solver_flags(settings, home, keystore)
     task, price = Task.load(EXAMPLE), pricing(None, SHARE)
     run_solver(
         flags,

@@ -9,13 +9,11 @@ END``. SETTINGS is the devnet's settings file. It bids less than the honest solv
 from __future__ import annotations
 
 import sys
-import tomllib
-from pathlib import Path
 from typing import Final
 
-from protocol.cli.flags import AgentFlags
 from protocol.cli.settings import LogLevel
 from protocol.cli.solver import pricing, run_solver
+from scripts.devnet.liar import solver_flags
 from scripts.real.lie import Lie
 
 SHARE: Final = 0.5
@@ -24,18 +22,7 @@ SHARE: Final = 0.5
 def main() -> None:
     """Run until stopped."""
     settings, home, keystore, *lie = sys.argv[1:]
-    shared = tomllib.loads(Path(settings).read_text(encoding="utf-8"))
-    flags = AgentFlags(
-        rpc=shared["rpc"],
-        deployment=Path(shared["deployment"]),
-        home=Path(home),
-        keystore=Path(keystore),
-        password_file=Path(shared["password-file"]),
-        read_store=shared["solver"]["read-store"],
-        serve="127.0.0.1:0",
-        confirmations=2,
-        log_level=LogLevel.DEBUG,
-    )
+    flags = solver_flags(settings, home, keystore, LogLevel.DEBUG)
     told = Lie.parse(lie)
     run_solver(flags, pricing(None, SHARE), conduct=told.conduct)
 
